@@ -1,0 +1,3 @@
+//! Gateway: the pipeline.
+pub mod access_log;
+pub mod settings;

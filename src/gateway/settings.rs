@@ -1,0 +1,61 @@
+//! Settings of the pipeline: limits, timeouts, names.
+
+use std::time::Duration;
+
+/// `limits:`
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a header block, request line included (default 32 KiB): more is 431.
+    pub header_bytes: usize,
+    /// Header fields (default 100): more is 431.
+    pub headers: usize,
+    /// Bytes of a request line (default 8 KiB): more is 414.
+    pub request_line: usize,
+    /// Bytes of a request body (default 100 MiB, 0: none): more is 413.
+    pub body: u64,
+    /// Client connections at the same time, over all listeners (default 10,000): more get 503.
+    pub connections: usize,
+    /// Client connections at the same time from one address (default 0: no limit).
+    pub connections_per_ip: usize,
+}
+
+/// `timeouts:`; zero means none.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// From the first byte of a head to its last, and for a TLS handshake (default 10 s).
+    pub header: Duration,
+    /// Without a request on a client's connection (default 75 s).
+    pub idle: Duration,
+    /// Between two pieces of a body, either way (default 30 s).
+    pub body: Duration,
+    /// For a whole request (default none).
+    pub request: Duration,
+    /// For requests under way when told to stop (default 30 s).
+    pub drain: Duration,
+}
+
+/// Header names that say who is asking (`identity.headers:`).
+#[derive(Clone, Debug)]
+pub struct IdentityNames {
+    /// Default `X-Auth-User`.
+    pub user: String,
+    /// Default `X-Auth-Email`.
+    pub email: String,
+    /// Default `X-Auth-Groups`.
+    pub groups: String,
+    /// Default `X-Auth-Name`.
+    pub name: String,
+}
+
+/// Changes to every response's headers (`headers:`).
+#[derive(Clone, Debug, Default)]
+pub struct ResponseHeaders {
+    /// Set, replacing what the upstream said.
+    pub set: Vec<(String, String)>,
+    /// Removed.
+    pub remove: Vec<String>,
+    /// `Strict-Transport-Security` with this `max-age`, on https.
+    pub hsts: Option<Duration>,
+    /// Send `Via` both ways (default off).
+    pub via: bool,
+}
