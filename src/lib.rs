@@ -3,6 +3,7 @@ pub mod access;
 pub mod admin;
 pub mod clock;
 pub mod gateway;
+pub mod headers;
 pub mod identity;
 pub mod login;
 pub mod message;
