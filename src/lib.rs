@@ -1,7 +1,9 @@
 //! Cloakroom: a reverse proxy that adds sessions and login to applications that have none.
 pub mod access;
 pub mod admin;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod gateway;
 pub mod headers;
 pub mod identity;
