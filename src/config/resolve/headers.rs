@@ -61,7 +61,11 @@ pub(super) fn identity(context: &mut Context, given: &IdentityHeaders) -> Identi
                 &path,
                 format!("`{name}` has a meaning of its own\nchoose another name, such as `X-Auth-{key}`"),
             );
-        } else if let Some((other, _)) = names[..at].iter().find(|(_, other)| fold(other) == folded) {
+        } else if let Some((other, theirs)) = names[..at].iter().find(|(_, other)| fold(other) == folded) {
+            let (path, name, other) = match context.document.has(&path) {
+                true => (path, name, *other),
+                false => (format!("identity.headers.{other}"), *theirs, key),
+            };
             let message = format!(
                 "applications cannot tell `{name}` from the name for `{other}`\n\
                  upper and lower case, `-` and `_` are the same to many of them"

@@ -1,0 +1,3 @@
+//! Tests from outside, in reading order.
+
+mod config;
