@@ -178,7 +178,8 @@ fn unreadable(name: &str, error: &std::io::Error) -> Problems {
     Problems::new(vec![Diagnostic {
         severity: Severity::Error,
         message: format!("cannot read the configuration: {error}"),
-        hint: Some("name a file with `-c FILE`, or make one with `cloakroom init`".to_owned()),
+        hint: (error.kind() == std::io::ErrorKind::NotFound)
+            .then(|| "name a file with `-c FILE`, or make one with `cloakroom init`".to_owned()),
         key: String::new(),
         place: Place::file(name),
     }])

@@ -116,13 +116,13 @@ fn broken(name: &str, text: &str, line: usize, column: usize, message: String) -
         (_, false) => Place { source: source.to_owned(), ..Place::file(name) },
     };
     let (column, length) = if delicate { (1, 1) } else { (column.max(1), 1) };
-    let hint = hint_for(source);
+    let hint = (line > 0).then(|| hint_for(source, &message)).flatten();
     let key = String::new();
     let place = Place { line, column, length, ..place };
     Diagnostic { severity: Severity::Error, message: format!("not valid YAML: {message}"), hint, key, place }
 }
 
-fn hint_for(source: &str) -> Option<String> {
+fn hint_for(source: &str, message: &str) -> Option<String> {
     let code = source.trim_start();
     let indent = &source[..source.len() - code.len()];
     let value = code.split_once(": ").map_or(code, |(_, value)| value.trim_start());
@@ -130,7 +130,7 @@ fn hint_for(source: &str) -> Option<String> {
         "YAML is indented with spaces, never with tabs"
     } else if code.contains("${") {
         "between brackets this needs quotes: \"${…}\""
-    } else if value.starts_with(['*', '%', '@', '`', '&', '!']) {
+    } else if value.starts_with(['*', '%', '@', '`', '&', '!']) && !message.contains("limit") {
         "a value that starts with this character needs quotes: \"…\""
     } else if code.starts_with(['{', '[', '}', ']']) {
         "what stands between brackets must be indented further than the key before them"
@@ -140,9 +140,12 @@ fn hint_for(source: &str) -> Option<String> {
     Some(hint.to_owned())
 }
 
+const TAGGED: &str = "a tag (`!…`) has no meaning here";
+
 /// The library ends its messages with the place, which is shown apart.
 fn without_place(message: &str) -> String {
-    message.split(" at line ").next().unwrap_or(message).to_owned()
+    let message = message.split(" at line ").next().unwrap_or(message);
+    if message.contains("invalid type: enum") { TAGGED.to_owned() } else { message.to_owned() }
 }
 
 /// Any YAML value; keys become text, and of a key given twice the last counts (the tree reports it).

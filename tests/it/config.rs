@@ -1,11 +1,10 @@
 //! Configuration: what is accepted, and what an operator is told when it is not.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use cloakroom::access::Access;
-use cloakroom::config::{Config, Problems, Severity, Source, file, inspect, load, schema, users};
+use cloakroom::config::{Config, Problems, Severity, Source, inspect, load, users};
 use cloakroom::server::ListenAddress;
 use cloakroom::upstream::Server;
 
@@ -295,67 +294,6 @@ fn certificates_are_looked_at() {
     }
 }
 
-const EXAMPLE: &str = include_str!("../../config.example.yaml");
-
-#[test]
-fn the_example_works_as_shipped_and_states_the_defaults() {
-    let config = accepted(EXAMPLE);
-    assert_eq!((config.routes.len(), config.upstreams.len()), (1, 1));
-    let minimal = accepted(MINIMAL);
-    assert_eq!(format!("{:?}", config.limits), format!("{:?}", minimal.limits));
-    assert_eq!(format!("{:?}", config.timeouts), format!("{:?}", minimal.timeouts));
-    assert_eq!(format!("{:?}", config.session), format!("{:?}", minimal.session));
-    assert_eq!(format!("{:?}", config.identity), format!("{:?}", minimal.identity));
-    assert_eq!(format!("{:?}", config.headers), format!("{:?}", minimal.headers));
-    assert_eq!(format!("{:?}", config.login.throttle), format!("{:?}", minimal.login.throttle));
-    assert_eq!(format!("{:?}", config.admin), format!("{:?}", minimal.admin));
-    assert_eq!(config.log, minimal.log);
-    let mut upstream = config.upstreams[0].clone();
-    upstream.name = "default".to_owned();
-    assert_eq!(format!("{upstream:?}"), format!("{:?}", minimal.upstreams[0]));
-}
-
-#[test]
-fn the_example_names_every_key_of_the_schema() {
-    let schema = schema();
-    let mut keys = BTreeSet::new();
-    collect_keys(&schema, &mut keys);
-    assert!(keys.len() > 80, "{keys:?}");
-    for key in keys {
-        let named = EXAMPLE.lines().any(|line| {
-            let line = line.trim_start_matches([' ', '#', '-']);
-            line.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with(':'))
-        });
-        assert!(named || key == "upstream", "config.example.yaml does not explain `{key}`");
-    }
-}
-
-fn collect_keys(schema: &serde_json::Value, keys: &mut BTreeSet<String>) {
-    match schema {
-        serde_json::Value::Object(map) => {
-            if let Some(properties) = map.get("properties").and_then(|properties| properties.as_object()) {
-                keys.extend(properties.keys().cloned());
-            }
-            map.values().for_each(|inner| collect_keys(inner, keys));
-        }
-        serde_json::Value::Array(list) => list.iter().for_each(|inner| collect_keys(inner, keys)),
-        _ => {}
-    }
-}
-
-#[test]
-fn the_schema_describes_every_key_and_knows_the_defaults() {
-    let schema = schema();
-    let limits = &schema["$defs"]["Limits"]["properties"];
-    assert_eq!(limits["header_bytes"]["default"], "32KiB");
-    assert_eq!(schema["$defs"]["Session"]["properties"]["idle_timeout"]["default"], "30m");
-    for (name, definition) in schema["$defs"].as_object().expect("definitions") {
-        for (key, property) in definition["properties"].as_object().into_iter().flatten() {
-            assert!(property["description"].is_string(), "{name}.{key} has no description");
-        }
-    }
-}
-
 #[test]
 fn numbers_switches_and_parts_of_text_may_come_from_files() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -373,13 +311,4 @@ fn numbers_switches_and_parts_of_text_may_come_from_files() {
     assert_eq!(config.listeners[0].address, ListenAddress::Tcp(([127, 0, 0, 1], 8081).into()));
     assert_eq!((config.workers, config.limits.headers), (3, 50));
     assert!(config.files.iter().any(|file| file == Path::new(&path("port"))));
-}
-
-#[test]
-fn the_mirror_of_the_file_has_no_other_defaults_than_the_settings() {
-    let file = file::File::default();
-    assert_eq!(file.limits.body.to_string(), "100MiB");
-    assert_eq!(file.timeouts.idle.to_string(), "75s");
-    assert_eq!(file.session.remember_for.to_string(), "30d");
-    assert_eq!(file.login.throttle.per_user.to_string(), "5/15m");
 }

@@ -1,3 +1,4 @@
 //! Tests from outside, in reading order.
 
 mod config;
+mod config_example;

@@ -240,7 +240,10 @@ pub(super) fn check_login(context: &mut Context, routes: &[Route], login: &login
              add `login: {{ local: {{ users: {{ alice: \"…\" }} }} }}` with a hash from `cloakroom hash-password`, or \
              `access: public` to the route"
         );
-        context.key_error(if name == "default" { "login" } else { name }, message);
+        context.key_error(
+            &if name == "default" { "login".to_owned() } else { format!("routes[{at}]") },
+            message,
+        );
     }
 }
 
