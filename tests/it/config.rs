@@ -312,3 +312,27 @@ fn numbers_switches_and_parts_of_text_may_come_from_files() {
     assert_eq!((config.workers, config.limits.headers), (3, 50));
     assert!(config.files.iter().any(|file| file == Path::new(&path("port"))));
 }
+
+#[test]
+fn what_works_but_looks_wrong_is_a_warning() {
+    let text = "\
+public_url: https://app.example.com
+state_dir: /nowhere
+listen: 127.0.0.1:8080
+upstreams: { app: http://127.0.0.1:3000, spare: http://127.0.0.1:3001 }
+routes:
+  - { path: /a, access: { users: [alize], groups: [staf] }, upstream: app }
+  - { path: /, upstream: app }
+login: { local: { users: { alice: { password: \"HASH\", groups: [staff] } } } }
+";
+    let warnings = accepted(text).warnings;
+    let said: Vec<(usize, &str)> =
+        warnings.iter().map(|found| (found.place.line, found.message.as_str())).collect();
+    let expected = [
+        (1, "TLS ends in front of this gateway, and no proxy is trusted: applications are told plain http"),
+        (4, "no route leads to `spare`"),
+        (6, "no user is called `alize`"),
+        (6, "no user is in the group `staf`"),
+    ];
+    assert_eq!(said, expected);
+}

@@ -118,8 +118,15 @@ fn check_name(context: &mut Context, path: &str, name: &str) {
     }
 }
 
-/// `trusted_proxies:`
-pub(super) fn trusted_proxies(context: &mut Context, given: &[String]) -> Vec<IpNet> {
+/// `trusted_proxies:`; `tls_in_front`: somebody else speaks https for us.
+pub(super) fn trusted_proxies(context: &mut Context, given: &[String], tls_in_front: bool) -> Vec<IpNet> {
+    if given.is_empty() && tls_in_front {
+        context.warn(
+            "public_url",
+            "TLS ends in front of this gateway, and no proxy is trusted: applications are told plain http\n\
+             add `trusted_proxies` with the proxy's address",
+        );
+    }
     let mut networks = Vec::new();
     for (at, text) in given.iter().enumerate() {
         let path = format!("trusted_proxies[{at}]");
