@@ -1,7 +1,9 @@
 //! Cloakroom: a reverse proxy that adds sessions and login to applications that have none.
 pub mod access;
 pub mod admin;
+pub mod body;
 pub mod clock;
+pub mod deadline;
 pub mod gateway;
 pub mod identity;
 pub mod login;
@@ -10,4 +12,6 @@ pub mod peer;
 pub mod route;
 pub mod server;
 pub mod session;
+pub mod stream;
 pub mod upstream;
+pub mod wire;
