@@ -5,6 +5,7 @@ pub mod body;
 pub mod clock;
 pub mod deadline;
 pub mod gateway;
+pub mod headers;
 pub mod identity;
 pub mod login;
 pub mod message;

@@ -1,10 +1,15 @@
 //! Route: where to? First match of host, path prefix and method.
 //!
-//! Comes in: a host, a normal path and a method. Goes out: the route, or none (404). Never looks at headers or queries.
+//! Comes in: a host, a normal path and a method. Goes out: the route, or why there is none. Paths are compared decoded
+//! and by case: `/Admin` is not `/admin`, so an application that folds case must have its whole tree under one rule.
+//! Never looks at headers or queries.
+
+use std::collections::HashMap;
 
 use http::Method;
 
 use crate::access::Access;
+use crate::headers::NormalPath;
 
 /// One entry of `routes:`.
 #[derive(Clone, Debug)]
@@ -36,4 +41,136 @@ pub enum HostPattern {
     Exact(String),
     /// `*.example.com`: one or more labels before the suffix, which is kept with its leading dot.
     Suffix(String),
+}
+
+/// Why a request goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoute {
+    /// No route matches: 404.
+    #[error("no route matches")]
+    Unknown,
+    /// The path holds `%2F`, and the route does not keep it: 400.
+    #[error("the path contains an encoded slash")]
+    EncodedSlash,
+    /// A server that cuts parameters off or decodes slashes would see a path of another route: 400.
+    #[error("the path can be read in two ways that lead to different routes")]
+    Ambiguous,
+}
+
+/// All routes, ready to be searched.
+#[derive(Debug)]
+pub struct Routes {
+    routes: Vec<Route>,
+    /// For each route its path, decoded, without a slash at its end.
+    prefixes: Vec<Box<[u8]>>,
+    /// For each exact host the routes that answer for it, in order.
+    by_host: HashMap<String, Vec<usize>>,
+    /// For all other hosts: routes with a suffix, or for any host, in order.
+    elsewhere: Vec<usize>,
+}
+
+impl Routes {
+    /// Prepares routes for searching; their order decides.
+    pub fn new(routes: Vec<Route>) -> Self {
+        let answering = |host: &str| -> Vec<usize> {
+            let candidates = routes.iter().enumerate().filter(|(_, route)| route.host.matches(host));
+            candidates.map(|(index, _)| index).collect()
+        };
+        let exact = routes.iter().filter_map(|route| match &route.host {
+            HostPattern::Exact(host) => Some(host),
+            HostPattern::Any | HostPattern::Suffix(_) => None,
+        });
+        let by_host = exact.map(|host| (host.clone(), answering(host))).collect();
+        let open = |route: &Route| !matches!(route.host, HostPattern::Exact(_));
+        let elsewhere = (0..routes.len()).filter(|&index| open(&routes[index])).collect();
+        let prefixes = routes.iter().map(|route| prefix(&route.path).into()).collect();
+        Self { routes, prefixes, by_host, elsewhere }
+    }
+
+    /// The first route that matches, if every known way of reading the path leads to it. `host` is in lower case and
+    /// without port.
+    pub fn find(&self, host: &str, path: &NormalPath, method: &Method) -> Result<&Route, NoRoute> {
+        let found = self.first(host, &path.decoded(), method).ok_or(NoRoute::Unknown)?;
+        let route = &self.routes[found];
+        if path.has_encoded_slash() && !route.keep_encoded_slash {
+            return Err(NoRoute::EncodedSlash);
+        }
+        if path.has_other_readings() && self.first(host, &path.loosely_decoded(), method) != Some(found) {
+            return Err(NoRoute::Ambiguous);
+        }
+        Ok(route)
+    }
+
+    /// Pairs of a route that can never be reached, and the first earlier route that takes all of its requests.
+    pub fn unreachable(routes: &[Route]) -> Vec<(usize, usize)> {
+        let covering = |(index, route): (usize, &Route)| {
+            let earlier = routes[..index].iter().position(|earlier| earlier.covers(route))?;
+            Some((index, earlier))
+        };
+        routes.iter().enumerate().filter_map(covering).collect()
+    }
+
+    /// All routes, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter()
+    }
+
+    fn first(&self, host: &str, path: &[u8], method: &Method) -> Option<usize> {
+        let candidates = self.by_host.get(host).unwrap_or(&self.elsewhere);
+        candidates.iter().copied().find(|&index| {
+            let route = &self.routes[index];
+            is_under(path, &self.prefixes[index]) && route.takes(method) && route.host.matches(host)
+        })
+    }
+}
+
+impl Route {
+    /// Whether the method is allowed. HEAD is, where GET is.
+    pub fn takes(&self, method: &Method) -> bool {
+        let listed = |method: &Method| self.methods.contains(method);
+        self.methods.is_empty() || listed(method) || *method == Method::HEAD && listed(&Method::GET)
+    }
+
+    /// Whether every request for `other` would match this route.
+    fn covers(&self, other: &Route) -> bool {
+        let methods = self.methods.is_empty()
+            || !other.methods.is_empty() && other.methods.iter().all(|method| self.takes(method));
+        methods && self.host.covers(&other.host) && is_under(&prefix(&other.path), &prefix(&self.path))
+    }
+}
+
+impl HostPattern {
+    /// Whether it answers for a host, given in lower case and without port.
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            HostPattern::Any => true,
+            HostPattern::Exact(exact) => exact == host,
+            HostPattern::Suffix(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+        }
+    }
+
+    /// Whether it answers for every host of `other`.
+    fn covers(&self, other: &HostPattern) -> bool {
+        match (self, other) {
+            (HostPattern::Any, _) => true,
+            (_, HostPattern::Any) => false,
+            (_, HostPattern::Exact(host)) => self.matches(host),
+            (HostPattern::Suffix(wide), HostPattern::Suffix(narrow)) => narrow.ends_with(wide.as_str()),
+            (HostPattern::Exact(_), HostPattern::Suffix(_)) => false,
+        }
+    }
+}
+
+/// A route's path as it is compared: decoded, without a slash at its end.
+fn prefix(path: &str) -> Vec<u8> {
+    let mut prefix: Vec<u8> = percent_encoding::percent_decode_str(path).collect();
+    while prefix.last() == Some(&b'/') {
+        prefix.pop();
+    }
+    prefix
+}
+
+/// Whether a path is a prefix or below it, by whole segments.
+fn is_under(path: &[u8], prefix: &[u8]) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }

@@ -1,4 +1,4 @@
-//! Settings of the pipeline: limits, timeouts, names.
+//! Settings of the pipeline: limits and timeouts.
 
 use std::time::Duration;
 
@@ -32,30 +32,4 @@ pub struct Timeouts {
     pub request: Duration,
     /// For requests under way when told to stop (default 30 s).
     pub drain: Duration,
-}
-
-/// Header names that say who is asking (`identity.headers:`).
-#[derive(Clone, Debug)]
-pub struct IdentityNames {
-    /// Default `X-Auth-User`.
-    pub user: String,
-    /// Default `X-Auth-Email`.
-    pub email: String,
-    /// Default `X-Auth-Groups`.
-    pub groups: String,
-    /// Default `X-Auth-Name`.
-    pub name: String,
-}
-
-/// Changes to every response's headers (`headers:`).
-#[derive(Clone, Debug, Default)]
-pub struct ResponseHeaders {
-    /// Set, replacing what the upstream said.
-    pub set: Vec<(String, String)>,
-    /// Removed.
-    pub remove: Vec<String>,
-    /// `Strict-Transport-Security` with this `max-age`, on https.
-    pub hsts: Option<Duration>,
-    /// Send `Via` both ways (default off).
-    pub via: bool,
 }

@@ -1,0 +1,152 @@
+//! Headers: how a request leaves and how its response returns.
+//!
+//! Comes in: a head as it was received, and [`Rules`] built once. Goes out: a checked [`Inbound`], the head for the
+//! upstream, and the head for the client. Never waits, never looks at a session, never asks for the time.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use ipnet::IpNet;
+
+use crate::message::Fields;
+use guard::Guard;
+
+mod forwarded;
+mod guard;
+mod hop;
+mod host;
+mod identity;
+mod inbound;
+mod incoming;
+mod outgoing;
+mod path;
+mod target;
+
+pub use forwarded::Client;
+pub use host::Host;
+pub use inbound::{Inbound, Upgrade, inbound, is_navigation};
+pub use incoming::{Returning, incoming};
+pub use outgoing::{HostChoice, outgoing};
+pub use path::{InvalidPath, NormalPath};
+
+/// Carries one id through client, gateway, upstream and log.
+pub const REQUEST_ID: &str = "X-Request-Id";
+
+/// Header names that say who is asking (`identity.headers:`).
+#[derive(Clone, Debug)]
+pub struct IdentityNames {
+    /// Default `X-Auth-User`.
+    pub user: String,
+    /// Default `X-Auth-Email`.
+    pub email: String,
+    /// Default `X-Auth-Groups`.
+    pub groups: String,
+    /// Default `X-Auth-Name`.
+    pub name: String,
+}
+
+impl Default for IdentityNames {
+    fn default() -> Self {
+        Self {
+            user: "X-Auth-User".to_owned(),
+            email: "X-Auth-Email".to_owned(),
+            groups: "X-Auth-Groups".to_owned(),
+            name: "X-Auth-Name".to_owned(),
+        }
+    }
+}
+
+/// Changes to every response's headers (`headers:`).
+#[derive(Clone, Debug, Default)]
+pub struct ResponseHeaders {
+    /// Set, replacing what the upstream said.
+    pub set: Vec<(String, String)>,
+    /// Removed.
+    pub remove: Vec<String>,
+    /// `Strict-Transport-Security` with this `max-age`, on https.
+    pub hsts: Option<Duration>,
+    /// Send `Via` both ways (default off).
+    pub via: bool,
+}
+
+/// What is the same for every request, worked out once.
+#[derive(Debug)]
+pub struct Rules {
+    guard: Guard,
+    names: IdentityNames,
+    response: ResponseHeaders,
+    hsts: Option<String>,
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl Rules {
+    /// Rules from the configuration. `trusted_proxies` empty: nobody's forwarding headers are believed.
+    pub fn new(names: IdentityNames, response: ResponseHeaders, trusted_proxies: Vec<IpNet>) -> Self {
+        let hsts = response.hsts.map(|age| format!("max-age={}", age.as_secs()));
+        Self { guard: Guard::new(&names), names, response, hsts, trusted_proxies }
+    }
+
+    /// Removes from trailers, either way, what only a header section may say: everything of ours, of the connection,
+    /// and what frames, routes or authenticates (RFC 9110, section 6.5.1).
+    pub fn clean_trailers(&self, trailers: &mut Fields) {
+        const NEVER: [&str; 7] =
+            ["authorization", "content-length", "cookie", "expect", "host", "set-cookie", "trailer"];
+        let hop = hop::HopByHop::of(trailers);
+        trailers.retain(|name, _| {
+            let refused = NEVER.iter().any(|never| name.eq_ignore_ascii_case(never));
+            !(refused || hop.covers(name) || self.guard.covers(name))
+        });
+    }
+}
+
+/// Why a request's head is turned down before anybody asks where it wants to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// Neither a path, nor an http or https URL, nor `*` with OPTIONS; or a byte no target may hold (RFC 9112, 3.2).
+    #[error("the request target is not valid")]
+    Target,
+    /// The path has no normal form, or more than one.
+    #[error("the path is not valid: {0}")]
+    Path(#[from] InvalidPath),
+    /// No Host, which only HTTP/1.0 may leave out.
+    #[error("the Host header is missing")]
+    HostMissing,
+    /// More than one Host (RFC 9112, 3.2).
+    #[error("there is more than one Host header")]
+    HostTwice,
+    /// Host is not a name or address with an optional port.
+    #[error("the Host header is not valid")]
+    Host,
+    /// HTTP/2: `host` and `:authority` differ (RFC 9113, 8.3.1).
+    #[error("the Host header and :authority differ")]
+    HostDiffers,
+    /// CONNECT or TRACE, which this gateway never serves.
+    #[error("the method is not allowed")]
+    Method,
+    /// An expectation other than `100-continue` (RFC 9110, 10.1.1).
+    #[error("the expectation cannot be met")]
+    Expectation,
+}
+
+impl BadRequest {
+    /// The status that says so: 400, 405 (the answer needs `Allow`) or 417.
+    pub fn status(self) -> StatusCode {
+        match self {
+            BadRequest::Method => StatusCode::METHOD_NOT_ALLOWED,
+            BadRequest::Expectation => StatusCode::EXPECTATION_FAILED,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// A short fixed word for logs.
+    pub fn reason(self) -> &'static str {
+        match self {
+            BadRequest::Target => "bad_target",
+            BadRequest::Path(_) => "bad_path",
+            BadRequest::HostMissing | BadRequest::HostTwice | BadRequest::Host => "bad_host",
+            BadRequest::HostDiffers => "host_differs",
+            BadRequest::Method => "method_not_allowed",
+            BadRequest::Expectation => "expectation_failed",
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Guard: names that only the gateway may say.
+//!
+//! Comes in: the configured names, once, then a field's name. Goes out: whether an application would take it for one
+//! of ours, however it is spelled: CGI and its heirs read `X-Auth-User`, `x_auth_user` and `X.Auth.User` as one name.
+//! Never looks at values.
+
+use super::IdentityNames;
+
+/// Names starting like this, folded, are ours.
+const PREFIXES: [&[u8]; 2] = [SESSION, b"x_forwarded_"];
+
+/// `Session-Data`, `Session-Set` and their family, folded.
+const SESSION: &[u8] = b"session_";
+
+/// Further names, folded. Some are ours to write; the others make applications believe in another client, path or
+/// method than the one that was judged, or (`Proxy`) send their own traffic elsewhere.
+const NAMES: [&str; 9] = [
+    "forwarded",
+    "proxy",
+    "x_auth_assertion",
+    "x_original_method",
+    "x_original_uri",
+    "x_original_url",
+    "x_real_ip",
+    "x_request_id",
+    "x_rewrite_url",
+];
+
+/// Knows every name that only the gateway may say.
+#[derive(Debug)]
+pub struct Guard {
+    /// Folded.
+    names: Vec<Box<[u8]>>,
+    /// Bit n: some name is n bytes long (the longest ones share the last bit).
+    lengths: u64,
+    /// Bit n: some name or prefix starts with the ASCII character n.
+    firsts: u128,
+}
+
+impl Guard {
+    /// Guards the built-in names and the configured ones.
+    pub fn new(names: &IdentityNames) -> Self {
+        let configured = [&names.user, &names.email, &names.groups, &names.name];
+        let all = NAMES.into_iter().chain(configured.into_iter().map(String::as_str));
+        let names: Vec<Box<[u8]>> = all.map(|name| name.bytes().map(fold).collect()).collect();
+        let lengths = names.iter().fold(0, |bits, name| bits | length_bit(name));
+        let starts = names.iter().map(|name| &**name).chain(PREFIXES);
+        let firsts = starts.fold(0, |bits, name| bits | first_bit(name));
+        Self { names, lengths, firsts }
+    }
+
+    /// Whether a name is one of ours: lower case, with `_` for everything that is not a letter or digit.
+    pub fn covers(&self, name: &str) -> bool {
+        let name = name.as_bytes();
+        self.firsts & first_bit(name) != 0
+            && (PREFIXES.iter().any(|prefix| starts_folded(name, prefix))
+                || self.lengths & length_bit(name) != 0
+                    && self.names.iter().any(|ours| ours.len() == name.len() && starts_folded(name, ours)))
+    }
+}
+
+/// Whether a response field is an instruction to the gateway (`Session-*`), under any spelling.
+pub fn is_instruction(name: &str) -> bool {
+    starts_folded(name.as_bytes(), SESSION)
+}
+
+const fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'_' }
+}
+
+fn starts_folded(name: &[u8], folded: &[u8]) -> bool {
+    name.len() >= folded.len() && name.iter().zip(folded).all(|(&byte, &ours)| fold(byte) == ours)
+}
+
+fn first_bit(name: &[u8]) -> u128 {
+    name.first().map_or(0, |&byte| 1 << fold(byte))
+}
+
+fn length_bit(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
+}

@@ -1,0 +1,48 @@
+//! Hop: fields that are about one connection and go no further.
+//!
+//! Comes in: the fields of a head. Goes out: which of them end here (RFC 9110, section 7.6.1): the known ones and
+//! what `Connection` names. Never covers Content-Length, which the codec answers for, whoever names it.
+
+use std::collections::HashSet;
+
+use crate::message::Fields;
+
+const KNOWN: [&str; 9] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The fields of one head that end at this hop.
+#[derive(Debug)]
+pub(super) struct HopByHop {
+    /// What `Connection` names beyond the known ones, in lower case; nearly always empty.
+    named: HashSet<String>,
+}
+
+impl HopByHop {
+    /// Reads every `Connection` line.
+    pub fn of(fields: &Fields) -> Self {
+        let beyond = |option: &&str| {
+            !(is_known(option)
+                || option.eq_ignore_ascii_case("close")
+                || option.eq_ignore_ascii_case("content-length"))
+        };
+        Self { named: fields.tokens("connection").filter(beyond).map(str::to_ascii_lowercase).collect() }
+    }
+
+    /// Whether a field of this name ends here.
+    pub fn covers(&self, name: &str) -> bool {
+        is_known(name) || !self.named.is_empty() && self.named.contains(&name.to_ascii_lowercase())
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
+}

@@ -1,0 +1,99 @@
+//! Outgoing: how a request leaves.
+//!
+//! Comes in: an inbound request, and proof that it may pass. Goes out: the head for the upstream, with our own fields
+//! last. Never lets the client's word stand beside ours: everything of ours was removed on the way in.
+
+use http::Version;
+
+use super::{Inbound, REQUEST_ID, Rules, Upgrade, identity};
+use crate::access::Pass;
+use crate::message::{Fields, RequestHead};
+
+/// What the upstream is told as `Host`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostChoice<'a> {
+    /// What the client asked for.
+    Preserve,
+    /// This: a name or address, with its port unless it is the default.
+    Name(&'a str),
+}
+
+/// The head for the upstream, always HTTP/1.1. `strip_prefix` is taken off the path where it matches whole segments.
+/// How the body is framed is left to the codec.
+pub fn outgoing(
+    inbound: Inbound,
+    strip_prefix: Option<&str>,
+    pass: &Pass<'_>,
+    host: HostChoice<'_>,
+    rules: &Rules,
+) -> RequestHead {
+    let target = target(&inbound, strip_prefix);
+    let Inbound { method, version, mut fields, .. } = inbound;
+    let authority = match host {
+        HostChoice::Preserve => inbound.host.authority(),
+        HostChoice::Name(name) => name,
+    };
+    put_host_first(&mut fields, authority);
+    append_connection(&mut fields, inbound.upgrade, inbound.takes_trailers);
+    if inbound.expects_continue {
+        fields.append("Expect", "100-continue");
+    }
+    if rules.response.via {
+        fields.append("Via", via(version));
+    }
+    fields.append(REQUEST_ID, &inbound.request_id);
+    inbound.client.append(&mut fields, &inbound.host);
+    if let Some(identity) = pass.identity() {
+        identity::append(&mut fields, identity, &rules.names);
+    }
+    RequestHead { method, target, version: Version::HTTP_11, fields }
+}
+
+/// Origin form: the normal path, and the query byte for byte.
+fn target(inbound: &Inbound, strip_prefix: Option<&str>) -> String {
+    if inbound.asterisk {
+        return "*".to_owned();
+    }
+    let path = strip_prefix.map_or(inbound.path.as_str(), |prefix| inbound.path.without_prefix(prefix));
+    match &inbound.query {
+        Some(query) => [path, "?", query].concat(),
+        None => path.to_owned(),
+    }
+}
+
+/// Makes `Host` the first field (RFC 9110, section 7.2). Most clients have done so already.
+fn put_host_first(fields: &mut Fields, authority: &str) {
+    let first = fields.iter().next();
+    if first.is_some_and(|(name, value)| name.eq_ignore_ascii_case("host") && value == authority.as_bytes()) {
+        return;
+    }
+    let mut ordered = Fields::new();
+    ordered.append("Host", authority);
+    for (name, value) in fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")) {
+        ordered.append(name, value);
+    }
+    *fields = ordered;
+}
+
+/// Says what is about our own connection to the upstream.
+fn append_connection(fields: &mut Fields, upgrade: Option<Upgrade>, takes_trailers: bool) {
+    match upgrade {
+        Some(Upgrade::WebSocket) => {
+            fields.append("Connection", "upgrade");
+            fields.append("Upgrade", "websocket");
+        }
+        None if takes_trailers => {
+            fields.append("Connection", "TE");
+            fields.append("TE", "trailers");
+        }
+        None => {}
+    }
+}
+
+fn via(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0 cloakroom",
+        Version::HTTP_2 => "2.0 cloakroom",
+        _ => "1.1 cloakroom",
+    }
+}

@@ -1,0 +1,209 @@
+//! Path: the one form in which route, rule and upstream see a path.
+//!
+//! Comes in: the path of a request target, raw. Goes out: a [`NormalPath`], or why there is none. Percent-encoded
+//! unreserved characters are decoded (RFC 3986, section 6.2.2.2), `//` is one slash, `.` and `..` are resolved; all
+//! else stays byte for byte, letters and hex digits in the case they came in. Never guesses: what servers are known
+//! to read in different ways is refused.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+/// A path in normal form: starts with `/`, holds visible ASCII only, and no empty, `.` or `..` segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NormalPath {
+    text: String,
+    encoded_slash: bool,
+    parameters: bool,
+}
+
+/// Why a path has no normal form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPath {
+    /// It does not start with `/`.
+    #[error("it does not start with a slash")]
+    Relative,
+    /// A byte that is not visible ASCII, or `#`.
+    #[error("it contains a byte that must be percent-encoded")]
+    Byte,
+    /// `%` without two hex digits.
+    #[error("it contains a percent sign without two hex digits")]
+    Encoding,
+    /// `%00`.
+    #[error("it contains an encoded NUL")]
+    Nul,
+    /// `\` or `%5C`, which some servers take for a slash.
+    #[error("it contains a backslash")]
+    Backslash,
+    /// More `..` than segments before it.
+    #[error("it leads above the root")]
+    AboveRoot,
+    /// `..;x` or `..%2F`, which some servers take for `..`.
+    #[error("it hides a dot segment")]
+    HiddenDots,
+}
+
+impl NormalPath {
+    /// The normal form of a raw path; the normal form of a normal form is itself.
+    pub fn parse(raw: &str) -> Result<Self, InvalidPath> {
+        if is_normal(raw)? {
+            return Ok(Self { text: raw.to_owned(), encoded_slash: false, parameters: false });
+        }
+        let text = resolve(&decode_unreserved(raw)?)?;
+        let encoded_slash = text.contains("%2F") || text.contains("%2f");
+        let parameters = text.contains(';') || text.contains("%3B") || text.contains("%3b");
+        Ok(Self { text, encoded_slash, parameters })
+    }
+
+    /// The path as it goes upstream.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it holds `%2F`, which only routes with `encoded_slash: keep` let through.
+    pub fn has_encoded_slash(&self) -> bool {
+        self.encoded_slash
+    }
+
+    /// Whether servers may see another path in it: it holds `%2F`, or parameters after `;`.
+    pub fn has_other_readings(&self) -> bool {
+        self.encoded_slash || self.parameters
+    }
+
+    /// The path for comparing: all is decoded, so `%40` is `@` and `%ed` is `%ED`. An encoded slash becomes NUL, which
+    /// no path holds otherwise.
+    pub fn decoded(&self) -> Cow<'_, [u8]> {
+        if !self.text.contains('%') {
+            return Cow::Borrowed(self.text.as_bytes());
+        }
+        let mut decoded = Vec::with_capacity(self.text.len());
+        for_each_byte(&self.text, |byte, encoded| {
+            decoded.push(if encoded && byte == b'/' { 0 } else { byte })
+        });
+        Cow::Owned(decoded)
+    }
+
+    /// The decoded path as the most generous server reads it: encoded slashes separate, parameters are cut off.
+    pub fn loosely_decoded(&self) -> Vec<u8> {
+        let decoded = self.decoded();
+        let mut loose = Vec::with_capacity(decoded.len());
+        for segment in decoded.split(|&byte| byte == b'/' || byte == 0) {
+            let name = segment.split(|&byte| byte == b';').next().unwrap_or_default();
+            if !name.is_empty() {
+                loose.push(b'/');
+                loose.extend_from_slice(name);
+            }
+        }
+        if loose.is_empty() {
+            loose.push(b'/');
+        }
+        loose
+    }
+
+    /// The path without `prefix`, which matches whole segments, decoded; never empty. Unchanged where it does not
+    /// match.
+    pub fn without_prefix(&self, prefix: &str) -> &str {
+        let prefix = prefix.trim_end_matches('/');
+        let depth = prefix.matches('/').count();
+        let end = self.text.match_indices('/').nth(depth).map_or(self.text.len(), |(at, _)| at);
+        let (start, rest) = self.text.split_at(end);
+        if !percent_decode_str(start).eq(percent_decode_str(prefix)) {
+            return &self.text;
+        }
+        if rest.is_empty() { "/" } else { rest }
+    }
+}
+
+/// Whether nothing needs a closer look; an error if there is a byte that no path may hold.
+fn is_normal(raw: &str) -> Result<bool, InvalidPath> {
+    if !raw.starts_with('/') {
+        return Err(InvalidPath::Relative);
+    }
+    let mut normal = true;
+    let mut before = 0;
+    for byte in raw.bytes() {
+        match byte {
+            b'\\' => return Err(InvalidPath::Backslash),
+            b'#' | b'?' => return Err(InvalidPath::Byte),
+            b'%' | b';' => normal = false,
+            b'/' | b'.' if before == b'/' => normal = false,
+            b'!'..=b'~' => {}
+            _ => return Err(InvalidPath::Byte),
+        }
+        before = byte;
+    }
+    Ok(normal)
+}
+
+/// Decodes percent-encoded unreserved characters (RFC 3986, section 2.3) and leaves all other triplets as they are.
+fn decode_unreserved(raw: &str) -> Result<String, InvalidPath> {
+    let mut text = String::with_capacity(raw.len());
+    let mut pieces = raw.split('%');
+    text.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let byte = piece.get(..2).and_then(hex_byte).ok_or(InvalidPath::Encoding)?;
+        match byte {
+            0 => return Err(InvalidPath::Nul),
+            b'\\' => return Err(InvalidPath::Backslash),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                text.push(char::from(byte));
+                text.push_str(&piece[2..]);
+            }
+            _ => {
+                text.push('%');
+                text.push_str(piece);
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// Resolves empty, `.` and `..` segments (RFC 3986, section 5.2.4), but does not stop at the root: that is an error.
+fn resolve(path: &str) -> Result<String, InvalidPath> {
+    let mut normal = String::with_capacity(path.len());
+    let mut last = "";
+    for segment in path[1..].split('/') {
+        last = segment;
+        match segment {
+            "" | "." => {}
+            ".." => normal.truncate(normal.rfind('/').ok_or(InvalidPath::AboveRoot)?),
+            _ if hides_dots(segment) => return Err(InvalidPath::HiddenDots),
+            _ => {
+                normal.push('/');
+                normal.push_str(segment);
+            }
+        }
+    }
+    if matches!(last, "" | "." | "..") {
+        normal.push('/');
+    }
+    Ok(normal)
+}
+
+/// Whether a server that cuts parameters off, or decodes slashes, sees `.` or `..` in this segment.
+fn hides_dots(segment: &str) -> bool {
+    if !segment.contains(['%', ';']) {
+        return false;
+    }
+    let mut decoded = Vec::with_capacity(segment.len());
+    for_each_byte(segment, |byte, _| decoded.push(byte));
+    decoded.split(|byte| matches!(byte, b';' | b'/')).any(|piece| piece == b"." || piece == b"..")
+}
+
+/// Calls `each` with every byte of a text whose triplets are valid, decoded, and whether it was encoded.
+fn for_each_byte(text: &str, mut each: impl FnMut(u8, bool)) {
+    let mut pieces = text.split('%');
+    pieces.next().unwrap_or_default().bytes().for_each(|byte| each(byte, false));
+    for piece in pieces {
+        if let Some(byte) = piece.get(..2).and_then(hex_byte) {
+            each(byte, true);
+            piece[2..].bytes().for_each(|byte| each(byte, false));
+        }
+    }
+}
+
+fn hex_byte(digits: &str) -> Option<u8> {
+    let [high, low] = digits.as_bytes() else { return None };
+    let value = |digit: u8| char::from(digit).to_digit(16);
+    u8::try_from(value(*high)? * 16 + value(*low)?).ok()
+}
