@@ -6,7 +6,6 @@
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 
 use crate::deadline::Deadline;
-use crate::headers::guard::Guard;
+use crate::headers::Rules;
 use crate::message::Fields;
 use crate::wire::WireError;
 use crate::wire::framing::Framing;
@@ -31,7 +30,7 @@ pub struct RequestBody {
     received: u64,
     stall: Deadline,
     stall_after: Duration,
-    guard: Option<Arc<Guard>>,
+    rules: Option<Rc<Rules>>,
 }
 
 #[derive(Debug)]
@@ -64,7 +63,7 @@ impl RequestBody {
 
     fn new(source: Source, framing: Framing) -> Self {
         let stall = Deadline::default();
-        Self { source, framing, limit: 0, received: 0, stall, stall_after: Duration::ZERO, guard: None }
+        Self { source, framing, limit: 0, received: 0, stall, stall_after: Duration::ZERO, rules: None }
     }
 
     /// Sets the most bytes it may have (0: any number) and the longest wait between two pieces (zero: any), and
@@ -73,9 +72,9 @@ impl RequestBody {
         &mut self,
         limit: u64,
         stall_after: Duration,
-        guard: Arc<Guard>,
+        rules: Rc<Rules>,
     ) -> Result<(), WireError> {
-        (self.limit, self.stall_after, self.guard) = (limit, stall_after, Some(guard));
+        (self.limit, self.stall_after, self.rules) = (limit, stall_after, Some(rules));
         match self.framing {
             Framing::Length(length) if limit != 0 && length > limit => Err(WireError::BodyTooLarge),
             _ => Ok(()),
@@ -134,7 +133,7 @@ impl RequestBody {
                 return Err(WireError::BodyTooLarge);
             }
         }
-        Ok(frame.map_trailers_if(self.guard.as_deref()))
+        Ok(cleaned(frame, self.rules.as_deref()))
     }
 }
 
@@ -171,23 +170,15 @@ impl http_body::Body for RequestBody {
     }
 }
 
-/// Takes our names out of trailers.
-trait CleanTrailers {
-    fn map_trailers_if(self, guard: Option<&Guard>) -> Self;
-}
-
-impl CleanTrailers for Frame<Bytes> {
-    fn map_trailers_if(self, guard: Option<&Guard>) -> Self {
-        match (self.into_trailers(), guard) {
-            (Ok(trailers), Some(guard)) => Frame::trailers(cleaned(&trailers, guard)),
-            (Ok(trailers), None) => Frame::trailers(trailers),
-            (Err(frame), _) => frame,
+/// Takes out of trailers what they may not say.
+pub fn cleaned(frame: Frame<Bytes>, rules: Option<&Rules>) -> Frame<Bytes> {
+    let Some(rules) = rules else { return frame };
+    match frame.into_trailers() {
+        Ok(trailers) => {
+            let mut fields = Fields::from(&trailers);
+            rules.clean_trailers(&mut fields);
+            Frame::trailers(HeaderMap::from(&fields))
         }
+        Err(frame) => frame,
     }
-}
-
-fn cleaned(trailers: &HeaderMap, guard: &Guard) -> HeaderMap {
-    let mut fields = Fields::from(trailers);
-    guard.clean(&mut fields);
-    HeaderMap::from(&fields)
 }

@@ -3,11 +3,14 @@
 //! Comes in: nothing, one piece of the gateway's own, or an upstream's pieces. Goes out: the same, never gathered.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use crate::body::cleaned;
+use crate::headers::Rules;
 use crate::upstream::exchange::ResponseBody;
 use crate::wire::WireError;
 use crate::wire::framing::Framing;
@@ -20,17 +23,17 @@ pub enum Body {
     /// One piece, the gateway's own.
     Full(Bytes),
     /// What an upstream sends.
-    Upstream(Box<ResponseBody>),
+    Upstream(Box<ResponseBody>, Rc<Rules>),
 }
 
 impl Body {
     /// An upstream's body; one that is over already gives its connection back at once.
-    pub fn from_upstream(body: Box<ResponseBody>) -> Self {
+    pub fn from_upstream(body: Box<ResponseBody>, rules: Rc<Rules>) -> Self {
         if body.is_end() {
             body.finish();
             return Body::Empty;
         }
-        Body::Upstream(body)
+        Body::Upstream(body, rules)
     }
 
     /// How its end is announced to an HTTP/1.1 client.
@@ -38,7 +41,7 @@ impl Body {
         match self {
             Body::Empty => Framing::Length(0),
             Body::Full(bytes) => Framing::Length(bytes.len() as u64),
-            Body::Upstream(body) => match body.framing() {
+            Body::Upstream(body, _) => match body.framing() {
                 Framing::UntilClose => Framing::Chunked,
                 framing => framing,
             },
@@ -61,10 +64,10 @@ impl http_body::Body for Body {
                 *self = Body::Empty;
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Body::Upstream(body) => {
-                let frame = ready!(body.poll_frame(cx));
+            Body::Upstream(body, rules) => {
+                let frame = ready!(body.poll_frame(cx)).map(|frame| frame.map(|frame| cleaned(frame, Some(rules))));
                 if body.is_end()
-                    && let Body::Upstream(body) = std::mem::replace(&mut *self, Body::Empty)
+                    && let Body::Upstream(body, _) = std::mem::replace(&mut *self, Body::Empty)
                 {
                     body.finish();
                 }
@@ -77,7 +80,7 @@ impl http_body::Body for Body {
         match self {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_empty(),
-            Body::Upstream(body) => body.is_end(),
+            Body::Upstream(body, _) => body.is_end(),
         }
     }
 
