@@ -1,0 +1,383 @@
+//! Cookie: the ticket's way in and out.
+//!
+//! Comes in: the `Cookie` fields of a request. Goes out: what was shown under our name, cut out of the fields, and
+//! `Set-Cookie` values. Other cookies keep every byte and their order. Never judges a value: that takes the keys.
+
+use std::fmt;
+use std::time::Duration;
+
+use ::cookie::time::OffsetDateTime;
+use memchr::memmem;
+
+use crate::clock::Timestamp;
+use crate::message::Fields;
+use crate::session::keys::VALUE_LENGTH;
+use crate::session::{CookieSettings, SameSite};
+
+/// How many cookies of our name are looked at; more are cut out and passed over.
+const CANDIDATES: usize = 4;
+
+/// What a request showed under our cookie's name.
+#[derive(Clone, Default)]
+pub struct Shown {
+    values: [Option<[u8; VALUE_LENGTH]>; CANDIDATES],
+    any: bool,
+}
+
+impl Shown {
+    /// Whether there was a cookie of our name at all, however malformed.
+    pub fn any(&self) -> bool {
+        self.any
+    }
+
+    /// The values that have the right length, in the order of the request.
+    pub fn values(&self) -> impl Iterator<Item = &[u8; VALUE_LENGTH]> {
+        self.values.iter().flatten()
+    }
+
+    fn add(&mut self, value: &[u8]) {
+        self.any = true;
+        if let Ok(value) = value.try_into()
+            && let Some(free) = self.values.iter_mut().find(|value| value.is_none())
+        {
+            *free = Some(value);
+        }
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shown({} of ours)", self.values().count())
+    }
+}
+
+/// Cuts every cookie called exactly `name` out of the `Cookie` fields.
+///
+/// Several fields (HTTP/2 sends crumbs, RFC 9113, section 8.2.3) become one, joined by `; `. Of the bytes between other
+/// cookies only the separator of a cut one goes; a field with nothing left goes too.
+pub fn take(fields: &mut Fields, name: &str) -> Shown {
+    let mut shown = Shown::default();
+    let count = fields.get_all("cookie").count();
+    let ours = fields.get_all("cookie").any(|value| memmem::find(value, name.as_bytes()).is_some());
+    if count == 0 || (count == 1 && !ours) {
+        return shown;
+    }
+    let mut kept = Vec::with_capacity(fields.get_all("cookie").map(|value| value.len() + 2).sum());
+    for value in fields.get_all("cookie") {
+        let before = kept.len();
+        if before > 0 {
+            kept.extend_from_slice(b"; ");
+        }
+        let start = kept.len();
+        cut(value, name, &mut kept, &mut shown);
+        if kept.len() == start {
+            kept.truncate(before);
+        }
+    }
+    fields.remove("cookie");
+    if !kept.is_empty() {
+        fields.append("cookie", kept);
+    }
+    shown
+}
+
+/// The value of the first cookie called exactly `name`, where it is ASCII text.
+pub fn find<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+    let mut pairs = fields.get_all("cookie").flat_map(|field| field.split(|&byte| byte == b';'));
+    let value = pairs.find_map(|pair| value_of(pair, name))?;
+    std::str::from_utf8(value).ok().filter(|value| value.is_ascii())
+}
+
+/// Copies one field's pairs to `kept`, those called `name` to `shown`.
+fn cut(field: &[u8], name: &str, kept: &mut Vec<u8>, shown: &mut Shown) {
+    let mut first = true;
+    let mut opened_with_ours = false;
+    for pair in field.split(|&byte| byte == b';') {
+        if let Some(value) = value_of(pair, name) {
+            shown.add(value);
+            opened_with_ours |= first;
+            continue;
+        }
+        match (first, opened_with_ours) {
+            (true, true) => kept.extend_from_slice(pair.trim_ascii_start()),
+            (true, false) => kept.extend_from_slice(pair),
+            (false, _) => {
+                kept.push(b';');
+                kept.extend_from_slice(pair);
+            }
+        }
+        first = false;
+    }
+}
+
+/// The value, if the pair is called exactly `name`. Only blanks before the name and around the value are passed over:
+/// other white space belongs to the name, or a look-alike could be taken for ours.
+fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let blank = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let start = pair.iter().position(blank)?;
+    let end = pair.iter().rposition(blank)?;
+    pair[start..=end].strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+}
+
+/// A `Set-Cookie` value with an id in it, or one that takes the cookie back.
+pub struct Ticket(String);
+
+impl Ticket {
+    /// The value for `Set-Cookie`. Answers that carry it are not to be stored by caches.
+    pub fn set_cookie(&self) -> &str {
+        &self.0
+    }
+
+    /// Hands `value` out: for `lasting` when the person shall be remembered, else until the browser's session ends.
+    pub(in crate::session) fn hand_out(
+        settings: &CookieSettings,
+        value: String,
+        lasting: Option<Duration>,
+        now: Timestamp,
+    ) -> Self {
+        let mut cookie = attributes(settings, value);
+        if let Some(lasting) = lasting {
+            let seconds = i64::try_from(lasting.as_secs()).unwrap_or(i64::MAX);
+            cookie.set_max_age(::cookie::time::Duration::seconds(seconds));
+            cookie.set_expires(moment(now.plus(lasting)));
+        }
+        Self(cookie.to_string())
+    }
+
+    /// Takes the cookie back: same name, path and domain, already expired.
+    pub(in crate::session) fn take_back(settings: &CookieSettings) -> Self {
+        let mut cookie = attributes(settings, String::new());
+        cookie.set_max_age(::cookie::time::Duration::ZERO);
+        cookie.set_expires(OffsetDateTime::UNIX_EPOCH);
+        Self(cookie.to_string())
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ticket(…)")
+    }
+}
+
+fn attributes(settings: &CookieSettings, value: String) -> ::cookie::Cookie<'static> {
+    let mut cookie = ::cookie::Cookie::new(settings.name.clone(), value);
+    cookie.set_path(settings.path.clone());
+    cookie.set_http_only(true);
+    cookie.set_secure(settings.secure);
+    cookie.set_same_site(match settings.same_site {
+        SameSite::Lax => ::cookie::SameSite::Lax,
+        SameSite::Strict => ::cookie::SameSite::Strict,
+        SameSite::None => ::cookie::SameSite::None,
+    });
+    if let Some(domain) = &settings.domain {
+        cookie.set_domain(domain.clone());
+    }
+    if settings.partitioned {
+        cookie.set_partitioned(true);
+    }
+    cookie
+}
+
+/// The end of the year 9999 stands for everything later.
+fn moment(at: Timestamp) -> OffsetDateTime {
+    const LAST: i64 = 253_402_300_799;
+    let seconds = i64::try_from(at.unix_seconds()).unwrap_or(LAST).min(LAST);
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAME: &str = "__Host-cloakroom";
+
+    fn after(fields: &[&str]) -> (Option<String>, Shown) {
+        let mut head = Fields::new();
+        for value in fields {
+            head.append("Cookie", value);
+        }
+        let shown = take(&mut head, NAME);
+        assert!(head.len() <= 1, "one field at most is left");
+        (head.text("cookie").map(str::to_owned), shown)
+    }
+
+    #[test]
+    fn our_cookie_goes_with_one_separator_and_others_stay_as_they_are() {
+        let ours = format!("{NAME}={}", "x".repeat(64));
+        let cases = [
+            (format!("{ours}"), None),
+            (format!("a=1; {ours}"), Some("a=1")),
+            (format!("{ours}; a=1"), Some("a=1")),
+            (format!("a=1; {ours}; b=2"), Some("a=1; b=2")),
+            (format!("a=1;{ours};b=2"), Some("a=1;b=2")),
+            (format!("{ours};  a=1;b=\"2 3\""), Some("a=1;b=\"2 3\"")),
+            (format!("{ours}; {ours}; a=1; {ours}"), Some("a=1")),
+            (format!("a=1;  ;; {ours}; =x; b"), Some("a=1;  ;; =x; b")),
+        ];
+        for (sent, left) in cases {
+            let (kept, shown) = after(&[&sent]);
+            assert_eq!(kept.as_deref(), left, "{sent}");
+            assert!(shown.any() && shown.values().next() == Some(&[b'x'; 64]), "{sent}");
+        }
+    }
+
+    #[test]
+    fn crumbs_become_one_field() {
+        let ours = format!("{NAME}={}", "y".repeat(64));
+        let (kept, shown) = after(&["a=1", &ours, "b=2; c=3"]);
+        assert_eq!(kept.as_deref(), Some("a=1; b=2; c=3"));
+        assert_eq!(shown.values().count(), 1);
+        assert_eq!(after(&[&ours, &ours]).0, None);
+        assert_eq!(after(&["a=1", "b=2"]).0.as_deref(), Some("a=1; b=2"));
+    }
+
+    #[test]
+    fn another_spelling_of_our_name_is_not_ours_and_stays() {
+        for name in [
+            "__host-cloakroom",
+            "__HOST-cloakroom",
+            "x__Host-cloakroom",
+            "__Host-cloakroom2",
+            "\u{a0}__Host-cloakroom",
+            "__Host-cloakroom ",
+        ] {
+            let sent = format!("{name}={}", "x".repeat(64));
+            let (kept, shown) = after(&[&sent]);
+            assert_eq!(kept.as_deref(), Some(sent.as_str()));
+            assert!(!shown.any(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_value_is_cut_out_and_nobodys() {
+        for value in ["", "short", &"x".repeat(63), &"x".repeat(65), &"x".repeat(9000), "\"\""] {
+            let (kept, shown) = after(&[&format!("{NAME}={value}; a=1")]);
+            assert_eq!(kept.as_deref(), Some("a=1"));
+            assert!(shown.any());
+            assert_eq!(shown.values().count(), 0);
+        }
+    }
+
+    #[test]
+    fn of_many_cookies_of_our_name_the_first_four_are_looked_at() {
+        let pairs: Vec<_> = (0..9).map(|n| format!("{NAME}={}", n.to_string().repeat(64))).collect();
+        let (kept, shown) = after(&[&pairs.join("; ")]);
+        assert_eq!(kept, None);
+        let firsts: Vec<_> = shown.values().map(|value| value[0]).collect();
+        assert_eq!(firsts, *b"0123");
+    }
+
+    #[test]
+    fn a_cookie_can_be_found_by_name() {
+        let mut head = Fields::new();
+        head.append("cookie", "a=1; b=2");
+        head.append("cookie", "c=x=y; a=3");
+        assert_eq!(find(&head, "a"), Some("1"));
+        assert_eq!(find(&head, "c"), Some("x=y"));
+        assert_eq!(find(&head, "d"), None);
+    }
+
+    fn settings() -> CookieSettings {
+        CookieSettings {
+            name: NAME.to_owned(),
+            secure: true,
+            same_site: SameSite::Lax,
+            path: "/".to_owned(),
+            domain: None,
+            partitioned: false,
+        }
+    }
+
+    #[test]
+    fn a_session_cookie_has_neither_max_age_nor_expires() {
+        let now = Timestamp::from_unix_millis(1_800_000_000_000);
+        let ticket = Ticket::hand_out(&settings(), "v".repeat(64), None, now);
+        let parts: Vec<_> = ticket.set_cookie().split("; ").collect();
+        assert_eq!(parts[0], format!("{NAME}={}", "v".repeat(64)));
+        for attribute in ["HttpOnly", "Secure", "SameSite=Lax", "Path=/"] {
+            assert!(parts.contains(&attribute), "{parts:?}");
+        }
+        assert_eq!(parts.len(), 5, "{parts:?}");
+        assert_eq!(format!("{ticket:?}"), "Ticket(…)");
+    }
+
+    #[test]
+    fn a_persistent_cookie_has_max_age_and_expires_in_agreement() {
+        let now = Timestamp::from_unix_millis(1_800_000_000_000);
+        let month = Duration::from_secs(30 * 24 * 3600);
+        let ticket = Ticket::hand_out(&settings(), "v".to_owned(), Some(month), now);
+        assert!(ticket.set_cookie().contains("; Max-Age=2592000"), "{}", ticket.set_cookie());
+        let expires = "; Expires=Sun, 14 Feb 2027 08:00:00 GMT";
+        assert!(ticket.set_cookie().contains(expires), "{}", ticket.set_cookie());
+        Ticket::hand_out(&settings(), String::new(), Some(Duration::MAX), now);
+    }
+
+    #[test]
+    fn taking_back_names_the_same_cookie_and_lets_it_expire() {
+        let settings = CookieSettings {
+            domain: Some("example.com".to_owned()),
+            path: "/app".to_owned(),
+            same_site: SameSite::None,
+            partitioned: true,
+            ..settings()
+        };
+        let ticket = Ticket::take_back(&settings);
+        for part in [
+            "__Host-cloakroom=;",
+            "Max-Age=0",
+            "Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+            "Path=/app",
+            "Domain=example.com",
+            "Partitioned",
+            "SameSite=None",
+            "Secure",
+            "HttpOnly",
+        ] {
+            assert!(ticket.set_cookie().contains(part), "{part} in {}", ticket.set_cookie());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_ours_leaves_the_others_byte_for_byte(
+            pairs in prop::collection::vec(("[a-zA-Z_-]{1,12}", "[!-:<-~]{0,20}"), 0..8),
+            at in prop::collection::vec(0_usize..9, 0..4),
+        ) {
+            let others: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let mut sent = others.clone();
+            for place in &at {
+                sent.insert((*place).min(sent.len()), format!("{NAME}={}", "z".repeat(64)));
+            }
+            let mut head = Fields::new();
+            if !sent.is_empty() {
+                head.append("cookie", sent.join("; "));
+            }
+            let shown = take(&mut head, NAME);
+            prop_assert_eq!(shown.any(), !at.is_empty());
+            let left = head.text("cookie").unwrap_or_default();
+            prop_assert_eq!(left, others.join("; "));
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(
+            fields in prop::collection::vec(prop::collection::vec(prop_oneof![
+                4 => prop::sample::select(b";= \t\"a".to_vec()),
+                1 => any::<u8>(),
+            ], 0..60), 0..4),
+        ) {
+            let mut head = Fields::new();
+            for field in &fields {
+                head.append("cookie", field);
+            }
+            let all: Vec<u8> = fields.concat();
+            let shown = take(&mut head, "a");
+            let _ = find(&head, "=");
+            prop_assert!(shown.values().count() <= CANDIDATES);
+            if !shown.any() && fields.len() == 1 {
+                prop_assert_eq!(head.get("cookie"), Some(all.as_slice()));
+            }
+        }
+    }
+}

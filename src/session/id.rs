@@ -1,0 +1,101 @@
+//! Id: the number on the ticket, and the digests that stand for it everywhere else.
+//!
+//! Comes in: randomness of the operating system, or bytes whose MAC was verified. Goes out: a [`SessionId`], which only
+//! the cookie carries, and its [`Digest`], under which the record is kept. Never printed, never chosen by a caller.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest as sha};
+
+/// 256 bits from the operating system's generator. Whoever knows it holds the session.
+pub struct SessionId([u8; 32]);
+
+impl SessionId {
+    /// Length in bytes.
+    pub const LENGTH: usize = 32;
+
+    /// A new id. Stores call this; nobody else can make one.
+    pub(in crate::session) fn mint() -> Self {
+        let mut bytes = [0; Self::LENGTH];
+        getrandom::fill(&mut bytes).expect("the operating system's generator works once the system is up");
+        Self(bytes)
+    }
+
+    /// An id that came back in a cookie and whose MAC was right.
+    pub(in crate::session) fn verified(bytes: [u8; Self::LENGTH]) -> Self {
+        Self(bytes)
+    }
+
+    /// For the cookie, and for nothing else.
+    pub(in crate::session) fn bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
+
+    /// The key under which stores keep the record.
+    pub fn digest(&self) -> Digest {
+        Digest(leading(sha(&SHA256, &self.0).as_ref()))
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(…)")
+    }
+}
+
+/// The first 16 bytes of the id's SHA-256: a store that leaks gives no ticket away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 16]);
+
+impl Digest {
+    /// The session as logs show it: 32 bits (8 hex digits), from a further digest.
+    pub fn short(&self) -> u32 {
+        u32::from_be_bytes(leading(sha(&SHA256, &self.0).as_ref()))
+    }
+
+    /// The bytes, as input for a MAC or as a key of a store.
+    pub fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({:08x})", self.short())
+    }
+}
+
+fn leading<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    *bytes.first_chunk().expect("a SHA-256 is 32 bytes long")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ten_thousand_ids_are_unique_and_evenly_spread() {
+        let ids: Vec<_> = (0..10_000).map(|_| SessionId::mint()).collect();
+        assert_eq!(ids.iter().map(SessionId::digest).collect::<HashSet<_>>().len(), 10_000);
+
+        let mut seen = [0_f64; 256];
+        for byte in ids.iter().flat_map(|id| id.0) {
+            seen[usize::from(byte)] += 1.0;
+        }
+        let expected = 10_000.0 * 32.0 / 256.0;
+        let chi_square: f64 = seen.iter().map(|count| (count - expected).powi(2) / expected).sum();
+        assert!((120.0..430.0).contains(&chi_square), "255 degrees of freedom, got {chi_square}");
+    }
+
+    #[test]
+    fn an_id_shows_nothing_of_itself() {
+        let id = SessionId::verified([0xab; 32]);
+        assert_eq!(format!("{id:?}"), "SessionId(…)");
+        let shown = format!("{:?}", id.digest());
+        assert_eq!(shown, format!("Digest({:08x})", id.digest().short()));
+        let key: String = id.digest().bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(!key.starts_with(&shown[7..15]), "the log's digits are no part of the store's key");
+    }
+}

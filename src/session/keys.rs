@@ -1,0 +1,159 @@
+//! Keys: what makes a ticket ours.
+//!
+//! Comes in: the configured secrets. Goes out: cookie values and form tokens that only their holder can make, and the
+//! judgement on those that come back. The first key signs, all verify. One key per purpose is derived from each secret
+//! (HKDF-SHA256, RFC 5869); every MAC input is length-prefixed; every comparison takes constant time. Never prints a key.
+
+use std::fmt;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::{hkdf, hmac};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::ExposeSecret as _;
+
+use crate::session::Key;
+use crate::session::id::SessionId;
+
+/// Length of a cookie value: 32 bytes of id and 16 of MAC, in base64url.
+pub const VALUE_LENGTH: usize = 64;
+
+const MAC_LENGTH: usize = 16;
+
+/// All keys, derived and ready.
+pub struct Keys(Vec<Derived>);
+
+struct Derived {
+    cookie: hmac::Key,
+    form: hmac::Key,
+}
+
+impl Keys {
+    /// Derives the keys of each purpose.
+    ///
+    /// # Panics
+    /// Without a single key: the configuration makes one where none is given.
+    pub fn new(keys: &[Key]) -> Self {
+        assert!(!keys.is_empty(), "there is always a key to sign with");
+        Self(keys.iter().map(Derived::new).collect())
+    }
+
+    /// The cookie value for an id: `base64url(id ‖ MAC(id))`, always [`VALUE_LENGTH`] characters.
+    pub(in crate::session) fn seal(&self, id: &SessionId) -> String {
+        let mut plain = [0; SessionId::LENGTH + MAC_LENGTH];
+        plain[..SessionId::LENGTH].copy_from_slice(id.bytes());
+        let tag = mac(&self.0[0].cookie, &[id.bytes()]);
+        plain[SessionId::LENGTH..].copy_from_slice(&tag.as_ref()[..MAC_LENGTH]);
+        URL_SAFE_NO_PAD.encode(plain)
+    }
+
+    /// The id in a cookie value, if one of our keys made it.
+    pub(in crate::session) fn open(&self, value: &[u8; VALUE_LENGTH]) -> Option<SessionId> {
+        let mut plain = [0; SessionId::LENGTH + MAC_LENGTH];
+        let length = URL_SAFE_NO_PAD.decode_slice(value, &mut plain).ok()?;
+        let (id, shown) = plain[..length].split_first_chunk::<{ SessionId::LENGTH }>()?;
+        let ours = self.0.iter().any(|key| {
+            let tag = mac(&key.cookie, &[id]);
+            verify_slices_are_equal(&tag.as_ref()[..MAC_LENGTH], shown).is_ok()
+        });
+        ours.then(|| SessionId::verified(*id))
+    }
+
+    /// A token for a form, bound to `parts`: what the form does and for whom.
+    pub fn token(&self, parts: &[&[u8]]) -> String {
+        URL_SAFE_NO_PAD.encode(mac(&self.0[0].form, parts))
+    }
+
+    /// Whether `token` is one of ours, bound to the same `parts`.
+    pub fn knows(&self, token: &str, parts: &[&[u8]]) -> bool {
+        let Ok(shown) = URL_SAFE_NO_PAD.decode(token) else { return false };
+        self.0.iter().any(|key| verify_slices_are_equal(mac(&key.form, parts).as_ref(), &shown).is_ok())
+    }
+}
+
+impl Derived {
+    fn new(key: &Key) -> Self {
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"cloakroom/1");
+        let secret = salt.extract(key.secret.expose_secret());
+        let derive = |purpose: &[u8]| {
+            let purpose = [purpose];
+            let derived = secret.expand(&purpose, hmac::HMAC_SHA256);
+            hmac::Key::from(derived.expect("32 bytes are within what HKDF gives"))
+        };
+        Self { cookie: derive(b"cloakroom/1 session cookie"), form: derive(b"cloakroom/1 csrf") }
+    }
+}
+
+fn mac(key: &hmac::Key, parts: &[&[u8]]) -> hmac::Tag {
+    let mut context = hmac::Context::with_key(key);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    context.sign()
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({} of them)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretBox;
+
+    use super::*;
+
+    fn key(byte: u8) -> Key {
+        Key { id: format!("k{byte}"), secret: SecretBox::new(vec![byte; 32].into_boxed_slice()) }
+    }
+
+    fn value(keys: &Keys, id: &SessionId) -> [u8; VALUE_LENGTH] {
+        keys.seal(id).into_bytes().try_into().expect("64 characters")
+    }
+
+    #[test]
+    fn the_first_key_signs_all_verify_and_a_removed_key_is_forgotten() {
+        let id = SessionId::mint();
+        let (old, both, new) = (Keys::new(&[key(1)]), Keys::new(&[key(2), key(1)]), Keys::new(&[key(2)]));
+        let of_old = value(&old, &id);
+        assert!(both.open(&of_old).is_some_and(|opened| opened.digest() == id.digest()));
+        assert!(new.open(&of_old).is_none());
+        assert_eq!(value(&both, &id), value(&new, &id));
+    }
+
+    #[test]
+    fn a_cookie_value_with_any_bit_changed_is_not_ours() {
+        let keys = Keys::new(&[key(1)]);
+        let good = value(&keys, &SessionId::mint());
+        for at in 0..VALUE_LENGTH {
+            let mut bad = good;
+            bad[at] = if bad[at] == b'A' { b'B' } else { b'A' };
+            assert!(keys.open(&bad).is_none(), "character {at}");
+        }
+        assert!(keys.open(&[b'='; VALUE_LENGTH]).is_none());
+        assert!(keys.open(&[0xff; VALUE_LENGTH]).is_none());
+    }
+
+    #[test]
+    fn a_token_is_bound_to_its_parts_and_where_they_end() {
+        let keys = Keys::new(&[key(1)]);
+        let token = keys.token(&[b"logout", b"ab", b"c"]);
+        assert!(keys.knows(&token, &[b"logout", b"ab", b"c"]));
+        assert!(!keys.knows(&token, &[b"logout", b"a", b"bc"]));
+        assert!(!keys.knows(&token, &[b"logout", b"abc"]));
+        assert!(!keys.knows(&token[1..], &[b"logout", b"ab", b"c"]));
+        assert!(!keys.knows("", &[]));
+    }
+
+    #[test]
+    fn cookie_and_form_are_signed_with_different_keys() {
+        let keys = Keys::new(&[key(1)]);
+        let id = SessionId::mint();
+        let form = URL_SAFE_NO_PAD.decode(keys.token(&[id.bytes()])).expect("base64url");
+        let cookie = URL_SAFE_NO_PAD.decode(keys.seal(&id)).expect("base64url");
+        assert_ne!(form[..MAC_LENGTH], cookie[SessionId::LENGTH..]);
+        assert_eq!(format!("{keys:?}"), "Keys(1 of them)");
+    }
+}

@@ -1,0 +1,152 @@
+//! Lifetime: how long a session may live.
+//!
+//! Comes in: a record and the time. Goes out: whether it still lives, or why not, and when it would end. Never ends a
+//! session itself. A clock that is set back costs nobody their session and lengthens none by more than the jump.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::session::record::{EndReason, Session};
+
+/// The limits of `session:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// Without activity.
+    pub idle: Duration,
+    /// After login.
+    pub absolute: Duration,
+    /// Without activity, for sessions nobody has logged in to.
+    pub anonymous: Duration,
+    /// Both limits of sessions that shall be remembered; zero: they have the ordinary limits.
+    pub remember: Duration,
+}
+
+impl Lifetime {
+    /// Whether the session still lives at `now`; otherwise why not. A limit is reached when it is exceeded.
+    pub fn verdict(&self, session: &Session, now: Timestamp) -> Result<(), EndReason> {
+        if let Some(reason) = session.ended() {
+            return Err(reason);
+        }
+        let limits = self.limits(session);
+        match (session.authenticated_at(), limits.absolute) {
+            (Some(then), Some(absolute)) if now.since(then) > absolute => Err(EndReason::Absolute),
+            _ if now.since(session.last_seen()) > limits.idle => Err(EndReason::Idle),
+            _ => Ok(()),
+        }
+    }
+
+    /// When the session ends if nothing more happens.
+    pub fn expires(&self, session: &Session) -> Timestamp {
+        let limits = self.limits(session);
+        let idle = session.last_seen().plus(limits.idle);
+        match (session.authenticated_at(), limits.absolute) {
+            (Some(then), Some(absolute)) => idle.min(then.plus(absolute)),
+            _ => idle,
+        }
+    }
+
+    fn limits(&self, session: &Session) -> Limits {
+        if session.identity().is_none() {
+            Limits { idle: self.anonymous, absolute: None }
+        } else if session.remember() && !self.remember.is_zero() {
+            Limits { idle: self.remember, absolute: Some(self.remember) }
+        } else {
+            Limits { idle: self.idle, absolute: Some(self.absolute) }
+        }
+    }
+}
+
+struct Limits {
+    idle: Duration,
+    absolute: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::identity::Identity;
+    use crate::session::id::SessionId;
+    use crate::session::record::Draft;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const LIMITS: Lifetime = Lifetime {
+        idle: Duration::from_secs(30 * 60),
+        absolute: Duration::from_secs(12 * 3600),
+        anonymous: Duration::from_secs(10 * 60),
+        remember: Duration::from_secs(30 * 24 * 3600),
+    };
+
+    fn start() -> Timestamp {
+        Timestamp::from_unix_millis(1_800_000_000_000)
+    }
+
+    fn session(draft: Draft) -> Session {
+        Session::new(SessionId::mint().digest(), draft)
+    }
+
+    fn alice(remember: bool) -> Session {
+        let identity = Arc::new(Identity::new("alice", None, None, &[]).unwrap());
+        session(Draft::signed_in(identity, remember, start()))
+    }
+
+    #[test]
+    fn a_session_ends_after_its_idle_limit_and_not_at_it() {
+        let session = alice(false);
+        assert_eq!(LIMITS.verdict(&session, start().plus(LIMITS.idle)), Ok(()));
+        let late = start().plus(LIMITS.idle).plus(Duration::from_millis(1));
+        assert_eq!(LIMITS.verdict(&session, late), Err(EndReason::Idle));
+        assert_eq!(LIMITS.expires(&session), start().plus(LIMITS.idle));
+    }
+
+    #[test]
+    fn activity_extends_the_idle_limit_but_never_the_absolute_one() {
+        let session = alice(false);
+        let mut now = start();
+        while now.since(start()) < LIMITS.absolute {
+            now = now.plus(29 * MINUTE);
+            session.touch(now);
+        }
+        assert_eq!(LIMITS.verdict(&session, now), Err(EndReason::Absolute));
+        assert_eq!(LIMITS.expires(&session), start().plus(LIMITS.absolute));
+    }
+
+    #[test]
+    fn an_anonymous_session_has_its_own_idle_limit_only() {
+        let session = session(Draft::anonymous(start()));
+        assert_eq!(LIMITS.verdict(&session, start().plus(11 * MINUTE)), Err(EndReason::Idle));
+        let next_day = start().plus(1440 * MINUTE);
+        session.touch(next_day);
+        assert_eq!(LIMITS.verdict(&session, next_day), Ok(()));
+    }
+
+    #[test]
+    fn a_remembered_session_lives_for_the_remembered_time() {
+        let session = alice(true);
+        assert_eq!(LIMITS.verdict(&session, start().plus(LIMITS.remember)), Ok(()));
+        let late = start().plus(LIMITS.remember).plus(MINUTE);
+        assert_eq!(LIMITS.verdict(&session, late), Err(EndReason::Absolute));
+        let switched_off = Lifetime { remember: Duration::ZERO, ..LIMITS };
+        assert_eq!(switched_off.verdict(&session, start().plus(31 * MINUTE)), Err(EndReason::Idle));
+    }
+
+    #[test]
+    fn a_clock_set_back_neither_panics_nor_moves_the_absolute_end() {
+        let session = alice(false);
+        let end = LIMITS.expires(&session);
+        for back in [start().unix_millis() - 1, 0].map(Timestamp::from_unix_millis) {
+            assert_eq!(LIMITS.verdict(&session, back), Ok(()));
+            session.touch(back);
+            assert!(LIMITS.expires(&session) <= end);
+        }
+        assert_eq!(LIMITS.verdict(&session, Timestamp::from_unix_millis(u64::MAX)), Err(EndReason::Absolute));
+    }
+
+    #[test]
+    fn an_ended_session_is_dead_whatever_the_time() {
+        let session = alice(true);
+        session.finish(EndReason::Revoked);
+        assert_eq!(LIMITS.verdict(&session, start()), Err(EndReason::Revoked));
+    }
+}
