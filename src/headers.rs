@@ -150,3 +150,31 @@ impl BadRequest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_say_nothing_that_only_a_head_may_say() {
+        let rules = Rules::new(IdentityNames::default(), ResponseHeaders::default(), Vec::new());
+        let mut trailers = Fields::new();
+        let refused = [
+            "X_Auth_User",
+            "x-forwarded-for",
+            "Session-Set",
+            "Host",
+            "Content-Length",
+            "Transfer-Encoding",
+            "Cookie",
+            "Set-Cookie",
+            "Authorization",
+            "Connection",
+        ];
+        refused.iter().for_each(|name| trailers.append(name, "x-named"));
+        trailers.append("X-Named", "1");
+        trailers.append("grpc-status", "0");
+        rules.clean_trailers(&mut trailers);
+        assert_eq!(trailers.iter().collect::<Vec<_>>(), [("grpc-status", &b"0"[..])]);
+    }
+}

@@ -174,3 +174,111 @@ fn prefix(path: &str) -> Vec<u8> {
 fn is_under(path: &[u8], prefix: &[u8]) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(name: &str, host: &str, path: &str) -> Route {
+        let host = match host {
+            "" => HostPattern::Any,
+            host => host
+                .strip_prefix('*')
+                .map_or(HostPattern::Exact(host.to_owned()), |suffix| HostPattern::Suffix(suffix.to_owned())),
+        };
+        Route {
+            name: name.to_owned(),
+            host,
+            path: path.to_owned(),
+            methods: Vec::new(),
+            access: Access::Login,
+            upstream: 0,
+            strip_prefix: None,
+            keep_encoded_slash: false,
+        }
+    }
+
+    fn find<'a>(routes: &'a Routes, host: &str, path: &str) -> Result<&'a str, NoRoute> {
+        let path = NormalPath::parse(path).expect("a valid path");
+        routes.find(host, &path, &Method::GET).map(|route| route.name.as_str())
+    }
+
+    #[test]
+    fn the_first_match_of_host_and_path_wins() {
+        let routes = Routes::new(vec![
+            route("static", "", "/static/"),
+            route("reports", "reports.example.com", "/"),
+            route("subdomain", "*.example.com", "/"),
+            route("admin", "", "/admin"),
+            route("never", "reports.example.com", "/x"),
+        ]);
+        assert_eq!(find(&routes, "reports.example.com", "/x"), Ok("reports"));
+        assert_eq!(find(&routes, "reports.example.com", "/static"), Ok("static"));
+        assert_eq!(find(&routes, "a.b.example.com", "/admin"), Ok("subdomain"));
+        assert_eq!(find(&routes, "example.com", "/admin/"), Ok("admin"));
+        assert_eq!(find(&routes, "badexample.com", "/"), Err(NoRoute::Unknown));
+        assert_eq!(find(&routes, "example.com", "/administrator"), Err(NoRoute::Unknown));
+        assert_eq!(find(&routes, "example.com", "/Admin"), Err(NoRoute::Unknown));
+    }
+
+    #[test]
+    fn an_encoded_spelling_does_not_slip_past_a_rule() {
+        let routes =
+            Routes::new(vec![route("one", "", "/관리/"), route("two", "", "/@a"), route("rest", "", "/")]);
+        assert_eq!(find(&routes, "h", "/%EA%B4%80%EB%A6%AC/x"), Ok("one"));
+        assert_eq!(find(&routes, "h", "/%ea%b4%80%eb%a6%ac/x"), Ok("one"));
+        assert_eq!(find(&routes, "h", "/%40%61/"), Ok("two"));
+        assert_eq!(find(&routes, "h", "/x/../@a//b"), Ok("two"));
+    }
+
+    #[test]
+    fn a_path_with_two_readings_must_lead_to_one_route() {
+        let mut keeping = route("rest", "", "/");
+        keeping.keep_encoded_slash = true;
+        let routes = Routes::new(vec![route("public", "", "/public"), route("admin", "", "/admin"), keeping]);
+        assert_eq!(find(&routes, "h", "/shop;jsessionid=1/cart"), Ok("rest"));
+        assert_eq!(find(&routes, "h", "/admin/x;a=b"), Ok("admin"));
+        for path in ["/admin;x", "/admin;x/y", "/;x/admin", "/admin%3Bx", "/admin%2Fx", "/%2fadmin"] {
+            assert_eq!(find(&routes, "h", path), Err(NoRoute::Ambiguous), "{path}");
+        }
+        assert_eq!(find(&routes, "h", "/repo/a%2Fb"), Ok("rest"));
+        assert_eq!(find(&routes, "h", "/public/a%2Fb"), Err(NoRoute::EncodedSlash));
+    }
+
+    #[test]
+    fn head_is_allowed_where_get_is() {
+        let mut reading = route("reading", "", "/");
+        reading.methods = vec![Method::GET];
+        let routes = Routes::new(vec![reading]);
+        let path = NormalPath::parse("/").expect("valid");
+        assert!(routes.find("h", &path, &Method::HEAD).is_ok());
+        assert_eq!(routes.find("h", &path, &Method::POST).err(), Some(NoRoute::Unknown));
+    }
+
+    #[test]
+    fn routes_behind_a_wider_one_are_unreachable() {
+        let mut reading = route("reading", "", "/docs");
+        reading.methods = vec![Method::GET];
+        let mut heads = route("heads", "a.b", "/docs/x");
+        heads.methods = vec![Method::HEAD];
+        let routes = [
+            reading,
+            heads,
+            route("all docs", "", "/docs/"),
+            route("narrow", "*.x.b", "/y"),
+            route("wide", "*.b", "/"),
+            route("host", "a.b", "/z"),
+            route("deeper", "*.a.b", "/"),
+            route("apex", "b", "/"),
+        ];
+        assert_eq!(Routes::unreachable(&routes), [(1, 0), (5, 4), (6, 4)]);
+    }
+
+    #[test]
+    fn a_thousand_routes_are_searched_in_order() {
+        let many = (0..1000).map(|n| route(&n.to_string(), &format!("h{}", n % 10), &format!("/p{n}")));
+        let routes = Routes::new(many.collect());
+        assert_eq!(find(&routes, "h9", "/p999/x"), Ok("999"));
+        assert_eq!(find(&routes, "h8", "/p999/x"), Err(NoRoute::Unknown));
+    }
+}

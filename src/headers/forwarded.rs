@@ -13,6 +13,9 @@ use super::host::{Host, parse_port};
 use crate::message::Fields;
 use crate::peer::{Peer, Scheme};
 
+/// A node that does not say who it is (RFC 7239, section 6.2).
+const UNKNOWN: &str = "unknown";
+
 /// Where a request comes from, as far as it can be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -111,11 +114,10 @@ impl<'a> Said<'a> {
     fn by_proxy(fields: &'a Fields) -> Self {
         let mut said = Self::default();
         if !fields.contains("X-Forwarded-For") {
-            for value in fields.get_all("Forwarded").filter_map(|value| std::str::from_utf8(value).ok()) {
-                said.add_elements(value);
-            }
+            fields.get_all("Forwarded").for_each(|line| said.add_elements(readable(line)));
         }
-        said.nodes.extend(fields.tokens("X-Forwarded-For"));
+        let nodes = fields.get_all("X-Forwarded-For").flat_map(|line| line.split(|&byte| byte == b','));
+        said.nodes.extend(nodes.map(|node| readable(node.trim_ascii())).filter(|node| !node.is_empty()));
         said.proto = fields.tokens("X-Forwarded-Proto").last().or(said.proto);
         said.host = fields.tokens("X-Forwarded-Host").last().or(said.host);
         said.port = fields.tokens("X-Forwarded-Port").last();
@@ -124,8 +126,8 @@ impl<'a> Said<'a> {
 
     /// Adds the elements of one `Forwarded` line (RFC 7239, section 4).
     fn add_elements(&mut self, value: &'a str) {
-        for element in split_unquoted(value, b',') {
-            let (mut node, mut proto, mut host) = ("unknown", None, None);
+        for element in split_unquoted(value, b',').filter(|element| !element.trim().is_empty()) {
+            let (mut node, mut proto, mut host) = (UNKNOWN, None, None);
             for pair in split_unquoted(element, b';') {
                 let Some((name, value)) = pair.split_once('=') else { continue };
                 let value = value.trim().trim_matches('"');
@@ -140,6 +142,11 @@ impl<'a> Said<'a> {
             (self.proto, self.host) = (proto, host);
         }
     }
+}
+
+/// What is not text is an unknown node; to pass over it would promote what stands before it.
+fn readable(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or(UNKNOWN)
 }
 
 /// The parts of a text between separators that are not inside quotes.
@@ -164,4 +171,96 @@ fn scheme(name: &str) -> Option<Scheme> {
 
 fn is_trusted(ip: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&ip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(ip: &str) -> Peer {
+        let remote = Some(SocketAddr::new(ip.parse().expect("an address"), 5555));
+        Peer { remote, local_port: Some(8443), scheme: Scheme::Http }
+    }
+
+    fn fields(list: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::new();
+        list.iter().for_each(|(name, value)| fields.append(name, value));
+        fields
+    }
+
+    fn find(ip: &str, said: &[(&str, &str)]) -> Client {
+        let trusted = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().expect("a network"));
+        Client::find(&peer(ip), &fields(said), &trusted)
+    }
+
+    fn told(client: &Client) -> Vec<String> {
+        let mut fields = Fields::new();
+        client.append(&mut fields, &Host::parse("own.example").expect("valid"));
+        fields.iter().map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
+    }
+
+    const LIES: [(&str, &str); 5] = [
+        ("X-Forwarded-For", "1.2.3.4"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "evil.example"),
+        ("X-Forwarded-Port", "1"),
+        ("Forwarded", "for=1.2.3.4;proto=https;host=evil.example"),
+    ];
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        let client = find("192.0.2.9", &LIES);
+        assert!(!client.is_behind_proxy());
+        assert_eq!(told(&client), ["192.0.2.9", "http", "own.example", "8443"]);
+    }
+
+    #[test]
+    fn nobody_is_believed_over_a_unix_socket() {
+        let peer = Peer { remote: None, local_port: None, scheme: Scheme::Http };
+        let client = Client::find(&peer, &fields(&LIES), &["0.0.0.0/0".parse().expect("a network")]);
+        assert_eq!(told(&client), ["http", "own.example", "80"]);
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed() {
+        let client = find("10.0.0.1", &LIES);
+        assert!(client.is_behind_proxy());
+        assert_eq!(told(&client), ["1.2.3.4, 10.0.0.1", "https", "evil.example", "1"]);
+        assert_eq!(find("::ffff:10.0.0.1", &LIES), client, "IPv4-mapped addresses are IPv4");
+    }
+
+    #[test]
+    fn what_stands_before_the_first_stranger_is_not_believed() {
+        let lines = [("X-Forwarded-For", "127.0.0.1, 6.6.6.6"), ("x-forwarded-for", "[fd00::2]:99")];
+        let client = find("10.0.0.1", &lines);
+        assert_eq!(client.ip, Some([6, 6, 6, 6].into()));
+        assert_eq!(told(&client)[0], "6.6.6.6, fd00::2, 10.0.0.1");
+    }
+
+    #[test]
+    fn an_unreadable_hop_ends_the_chain() {
+        for nonsense in [&b"1.2.3.4, unknown"[..], b"1.2.3.4, \xff", b"1.2.3.4, 10.0.0.300", b" , "] {
+            let mut fields = fields(&[("X-Forwarded-For", "5.6.7.8, _hidden")]);
+            fields.append("X-Forwarded-For", nonsense);
+            let client =
+                Client::find(&peer("10.0.0.1"), &fields, &["10.0.0.0/8".parse().expect("a network")]);
+            assert_eq!(client.ip, Some([10, 0, 0, 1].into()));
+        }
+    }
+
+    #[test]
+    fn forwarded_is_read_where_there_is_no_x_forwarded_for() {
+        let line = "for=\"[2001:db8::1]:99\"; Proto=https;host=\"a.example:8443\", For=10.0.0.2;proto=http;by=\"x,y\"";
+        let client = find("10.0.0.1", &[("Forwarded", line)]);
+        assert_eq!(told(&client), ["2001:db8::1, 10.0.0.2, 10.0.0.1", "http", "own.example", "80"]);
+        let client = find("10.0.0.1", &[("Forwarded", "for=192.0.2.1;proto=https;host=\"a.example:8443\"")]);
+        assert_eq!(told(&client), ["192.0.2.1, 10.0.0.1", "https", "a.example:8443", "8443"]);
+    }
+
+    #[test]
+    fn nonsense_of_a_trusted_proxy_changes_nothing() {
+        let said =
+            [("X-Forwarded-Proto", "gopher"), ("X-Forwarded-Host", "a b/@"), ("X-Forwarded-Port", "+1")];
+        assert_eq!(told(&find("10.0.0.1", &said)), ["10.0.0.1", "http", "own.example", "8443"]);
+    }
 }

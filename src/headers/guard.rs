@@ -14,9 +14,11 @@ const SESSION: &[u8] = b"session_";
 
 /// Further names, folded. Some are ours to write; the others make applications believe in another client, path or
 /// method than the one that was judged, or (`Proxy`) send their own traffic elsewhere.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 11] = [
     "forwarded",
+    "path_info",
     "proxy",
+    "script_name",
     "x_auth_assertion",
     "x_original_method",
     "x_original_uri",
@@ -78,4 +80,74 @@ fn first_bit(name: &[u8]) -> u128 {
 
 fn length_bit(name: &[u8]) -> u64 {
     1 << name.len().min(63)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard() -> Guard {
+        Guard::new(&IdentityNames { user: "Remote.User".to_owned(), ..IdentityNames::default() })
+    }
+
+    #[test]
+    fn our_names_are_known_under_any_spelling() {
+        let spellings = [
+            "remote-user",
+            "REMOTE_USER",
+            "x_auth_email",
+            "X.Auth.Groups",
+            "X-AUTH-NAME",
+            "x!auth~name",
+            "X-Forwarded-For",
+            "x_forwarded_proto",
+            "X-Forwarded-Anything",
+            "Forwarded",
+            "X-Real-IP",
+            "X_Request_Id",
+            "Session-Id",
+            "session_data",
+            "SESSION.SET",
+            "Session-Logout",
+            "X-Auth-Assertion",
+            "X-Original-URL",
+            "X-Rewrite-Url",
+            "X-Original-Method",
+            "Proxy",
+            "Script_Name",
+        ];
+        for name in spellings {
+            assert!(guard().covers(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_left_alone() {
+        let others = [
+            "",
+            "Host",
+            "Cookie",
+            "X-Auth",
+            "X-Auth-User",
+            "X-Auth-Users",
+            "Session",
+            "X-Forwarded",
+            "Proxied",
+            "Sec-Fetch-Mode",
+            "X-Requested-With",
+            "Accept",
+            "Authorization",
+            "X-Request-Ids",
+            "é",
+        ];
+        for name in others {
+            assert!(!guard().covers(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn session_instructions_are_known_under_any_spelling() {
+        assert!(is_instruction("session_set") && is_instruction("Session-Login"));
+        assert!(!is_instruction("X-Session-Set") && !is_instruction("Session"));
+    }
 }

@@ -46,3 +46,22 @@ impl HopByHop {
 fn is_known(name: &str) -> bool {
     KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_connection_line_counts() {
+        let mut fields = Fields::new();
+        fields.append("Connection", "close, X-One");
+        fields.append("connection", "x-two ,, Content-Length");
+        let hop = HopByHop::of(&fields);
+        for name in ["x-one", "X-TWO", "Connection", "Keep-Alive", "Transfer-Encoding", "TE", "Upgrade"] {
+            assert!(hop.covers(name), "{name}");
+        }
+        for name in ["X-Three", "Content-Length", "Trailer", "Sec-WebSocket-Key"] {
+            assert!(!hop.covers(name), "{name}");
+        }
+    }
+}

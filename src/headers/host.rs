@@ -69,3 +69,65 @@ fn normal_name(written: &str) -> Option<Option<String>> {
     let differs = name.len() != written.len() || name.bytes().any(|byte| byte.is_ascii_uppercase());
     Some(differs.then(|| name.to_ascii_lowercase()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_compared_in_lower_case_and_sent_as_it_came() {
+        let cases = [
+            ("a.example", "a.example", None),
+            ("A.Example:8080", "a.example", Some(8080)),
+            ("a.example.", "a.example", None),
+            ("127.0.0.1:1", "127.0.0.1", Some(1)),
+            ("localhost", "localhost", None),
+            ("[::1]:443", "[::1]", Some(443)),
+            ("[0:0::1]", "[::1]", None),
+            ("xn--bj0bj06e.kr", "xn--bj0bj06e.kr", None),
+            ("my_app", "my_app", None),
+        ];
+        for (sent, name, port) in cases {
+            let host = Host::parse(sent).expect(sent);
+            assert_eq!((host.name(), host.port(), host.authority()), (name, port, sent));
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_name_and_a_port_is_a_host() {
+        let long = "a.".repeat(128);
+        let refused = [
+            "",
+            ".",
+            "a..b",
+            "a b",
+            "a,b",
+            "u@a",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "a\r\nb",
+            "a%41",
+            "한.kr",
+            "a:",
+            "a:0",
+            "a:+80",
+            "a:65536",
+            "a:80:80",
+            ":80",
+            "::1",
+            "[::1",
+            "[::1]80",
+            "[x]",
+            "[fe80::1%25eth0]",
+            "a'b",
+            "a\"b",
+            "a<b",
+            &long,
+        ];
+        for authority in refused {
+            assert_eq!(Host::parse(authority), None, "{authority}");
+        }
+    }
+}

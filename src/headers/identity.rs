@@ -19,3 +19,23 @@ pub(super) fn append(fields: &mut Fields, identity: &Identity, names: &IdentityN
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_of_somebody_is_left_out() {
+        let names = IdentityNames { user: "Remote-User".to_owned(), ..IdentityNames::default() };
+        let staff = ["staff".to_owned(), "경리".to_owned()];
+        let identity = Identity::new("é", None, Some("A B"), &staff).expect("valid");
+        let mut fields = Fields::new();
+        append(&mut fields, &identity, &names);
+        let expected: [(&str, &[u8]); 3] = [
+            ("Remote-User", b"%C3%A9"),
+            ("X-Auth-Groups", b"staff,%EA%B2%BD%EB%A6%AC"),
+            ("X-Auth-Name", b"A B"),
+        ];
+        assert_eq!(fields.iter().collect::<Vec<_>>(), expected);
+    }
+}

@@ -167,3 +167,200 @@ fn request_id(client: &Client, fields: &Fields) -> Option<String> {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:+/=@".contains(&byte);
     ((1..=128).contains(&id.len()) && id.bytes().all(safe)).then(|| id.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::headers::{IdentityNames, InvalidPath, ResponseHeaders};
+    use crate::peer::Scheme;
+
+    const GET: Method = Method::GET;
+    const V10: Version = Version::HTTP_10;
+    const V11: Version = Version::HTTP_11;
+    const V2: Version = Version::HTTP_2;
+    const HOST: (&str, &str) = ("Host", "a.example");
+
+    /// Sends a head from a peer; `10.0.0.1` is a trusted proxy.
+    fn from(
+        ip: [u8; 4],
+        method: Method,
+        target: &str,
+        version: Version,
+        list: &[(&str, &str)],
+    ) -> Result<Inbound, BadRequest> {
+        let mut fields = Fields::new();
+        list.iter().for_each(|(name, value)| fields.append(name, value));
+        let peer = Peer { remote: Some((ip, 5555).into()), local_port: Some(80), scheme: Scheme::Http };
+        let trusted = vec!["10.0.0.0/8".parse().expect("a network")];
+        let rules = Rules::new(IdentityNames::default(), ResponseHeaders::default(), trusted);
+        inbound(RequestHead { method, target: target.to_owned(), version, fields }, &peer, &rules, || {
+            "fresh".into()
+        })
+    }
+
+    fn receive(
+        method: Method,
+        target: &str,
+        version: Version,
+        list: &[(&str, &str)],
+    ) -> Result<Inbound, BadRequest> {
+        from([192, 0, 2, 9], method, target, version, list)
+    }
+
+    fn get(list: &[(&str, &str)]) -> Result<Inbound, BadRequest> {
+        receive(GET, "/", V11, &[&[HOST], list].concat())
+    }
+
+    fn names(inbound: &Inbound) -> Vec<&str> {
+        inbound.fields.iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn a_client_cannot_say_what_only_we_may_say() {
+        let spoofed = [
+            ("X-Auth-User", "admin"),
+            ("X_Auth_User", "admin"),
+            ("x.auth.user", ""),
+            ("X-AUTH-USER", "admin"),
+            ("X-Auth-Groups", "staff"),
+            ("X_Forwarded_For", "127.0.0.1"),
+            ("X-Forwarded-Host", "evil"),
+            ("Forwarded", "for=127.0.0.1"),
+            ("X-Original-URL", "/admin"),
+            ("Session-Data", "admin=?1"),
+            ("session_id", "1"),
+            ("Proxy", "http://evil"),
+            ("X-Request-Id", "mine"),
+            ("Accept", "*/*"),
+        ];
+        let inbound = get(&spoofed).expect("valid");
+        assert_eq!(names(&inbound), ["Host", "Accept"]);
+        assert_eq!((inbound.client.ip, &*inbound.request_id), (Some([192, 0, 2, 9].into()), "fresh"));
+    }
+
+    #[test]
+    fn what_is_about_the_connection_ends_here() {
+        let fields = [
+            ("Connection", "close, X-Private"),
+            ("X-Private", "1"),
+            ("connection", "keep-alive"),
+            ("Keep-Alive", "5"),
+            ("Transfer-Encoding", "chunked"),
+            ("Content-Length", "5"),
+            ("TE", "gzip, trailers"),
+            ("Upgrade", "h2c"),
+            ("HTTP2-Settings", "x"),
+            ("Proxy-Connection", "close"),
+            ("Trailer", "X-Sum"),
+            ("cookie", "a=1"),
+            ("Cookie", "b=2"),
+        ];
+        let inbound = get(&fields).expect("valid");
+        assert_eq!(names(&inbound), ["Host", "Trailer", "cookie", "Cookie"]);
+        assert!(inbound.takes_trailers && inbound.upgrade.is_none());
+    }
+
+    #[test]
+    fn there_is_exactly_one_valid_host() {
+        use BadRequest::{Host, HostDiffers, HostMissing, HostTwice};
+        let refused = |target, version, list: &[_]| receive(GET, target, version, list).expect_err("refused");
+        assert_eq!(refused("/", V11, &[]), HostMissing);
+        assert_eq!(refused("http://a.example/", V11, &[]), HostMissing);
+        assert_eq!(refused("/", V2, &[]), HostMissing);
+        assert_eq!(refused("/", V11, &[HOST, HOST]), HostTwice);
+        assert_eq!(refused("http://a.example/", V2, &[HOST, HOST]), HostTwice);
+        assert_eq!(refused("http://b.example/", V2, &[HOST]), HostDiffers);
+        assert_eq!(refused("http://u@a.example/", V11, &[HOST]), Host);
+        for host in ["", "a b", "a,b", "user@a", "a/b", "a:99999", "a\r", "é"] {
+            assert_eq!(refused("/", V11, &[("host", host)]), Host, "{host}");
+            assert_eq!(refused("http://a.example/", V11, &[("host", host)]), Host, "{host}");
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_replaces_host() {
+        let host = |target, version, list: &[_]| {
+            receive(GET, target, version, list).expect("valid").host.authority().to_owned()
+        };
+        assert_eq!(host("http://B.example:81/x", V11, &[HOST]), "B.example:81");
+        assert_eq!(host("http://b.example", V10, &[]), "b.example");
+        assert_eq!(host("https://a.example/", V2, &[]), "a.example");
+        assert_eq!(host("https://A.example/", V2, &[HOST]), "A.example");
+        assert_eq!(host("/", V2, &[HOST]), "a.example");
+        assert_eq!(host("/", V10, &[]), "localhost");
+    }
+
+    #[test]
+    fn connect_and_trace_are_refused() {
+        for (method, target) in [(Method::CONNECT, "a:80"), (Method::TRACE, "/")] {
+            let refused = receive(method, target, V11, &[HOST]).expect_err("refused");
+            assert_eq!((refused, refused.status().as_u16()), (BadRequest::Method, 405));
+        }
+    }
+
+    #[test]
+    fn only_options_may_ask_about_the_whole_server() {
+        let inbound = receive(Method::OPTIONS, "*", V11, &[HOST]).expect("valid");
+        assert!(inbound.asterisk && inbound.path.as_str() == "/");
+        assert_eq!(receive(GET, "*", V11, &[HOST]).expect_err("refused"), BadRequest::Target);
+    }
+
+    #[test]
+    fn the_path_gets_its_normal_form_and_the_query_stays() {
+        let inbound = receive(GET, "/a/%2e%2e//%62?x=%zz&y=/../;", V11, &[HOST]).expect("valid");
+        assert_eq!((inbound.path.as_str(), inbound.query.as_deref()), ("/b", Some("x=%zz&y=/../;")));
+        let refused = receive(GET, "/a%5cb", V11, &[HOST]).expect_err("refused");
+        assert_eq!((refused, refused.status().as_u16()), (BadRequest::Path(InvalidPath::Backslash), 400));
+    }
+
+    #[test]
+    fn only_one_expectation_can_be_met() {
+        assert!(get(&[("Expect", "100-Continue")]).expect("valid").expects_continue);
+        assert!(!get(&[]).expect("valid").expects_continue);
+        let old = receive(Method::POST, "/", V10, &[("Expect", "100-continue")]).expect("valid");
+        assert!(!old.expects_continue && old.fields.is_empty());
+        for expectation in ["", "200-ok", "100-continue, x"] {
+            let refused = get(&[("Expect", expectation)]).expect_err("refused");
+            assert_eq!(refused.status().as_u16(), 417);
+        }
+    }
+
+    #[test]
+    fn only_a_websocket_handshake_is_an_upgrade() {
+        let handshake = [HOST, ("Connection", "keep-alive, Upgrade"), ("Upgrade", "WebSocket")];
+        let upgrade =
+            |method, version, list: &[_]| receive(method, "/", version, list).expect("valid").upgrade;
+        assert_eq!(upgrade(GET, V11, &handshake), Some(Upgrade::WebSocket));
+        assert_eq!(upgrade(GET, V11, &handshake[..2]), None);
+        assert_eq!(upgrade(GET, V11, &[HOST, handshake[2]]), None);
+        assert_eq!(upgrade(GET, V10, &handshake), None);
+        assert_eq!(upgrade(Method::POST, V11, &handshake), None);
+    }
+
+    #[test]
+    fn a_request_id_is_kept_from_a_trusted_proxy_if_it_is_fit_for_a_log() {
+        let long = "x".repeat(129);
+        for (ip, id, expected) in [
+            ([10, 0, 0, 1], "a-1.b/c=", "a-1.b/c="),
+            ([192, 0, 2, 1], "a-1.b/c=", "fresh"),
+            ([10, 0, 0, 1], "", "fresh"),
+            ([10, 0, 0, 1], "a b", "fresh"),
+            ([10, 0, 0, 1], "a\"", "fresh"),
+            ([10, 0, 0, 1], &long, "fresh"),
+        ] {
+            let inbound = from(ip, GET, "/", V11, &[HOST, ("x-request-id", id)]).expect("valid");
+            assert_eq!(inbound.request_id, expected);
+            assert_eq!(names(&inbound), ["Host"]);
+        }
+    }
+
+    #[test]
+    fn a_page_navigation_is_told_from_a_script() {
+        let navigation = |list: &[_]| get(list).expect("valid").is_navigation();
+        assert!(navigation(&[("Sec-Fetch-Mode", "navigate")]));
+        assert!(navigation(&[("Accept", "application/json;q=0.1, Text/HTML ;q=0.9")]));
+        assert!(!navigation(&[("Sec-Fetch-Mode", "cors"), ("Accept", "text/html")]));
+        assert!(!navigation(&[("X-Requested-With", "XMLHttpRequest"), ("Accept", "text/html, */*")]));
+        assert!(!navigation(&[("Accept", "*/*")]) && !navigation(&[]));
+    }
+}

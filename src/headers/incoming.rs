@@ -66,3 +66,102 @@ fn sets_any(set_cookie: &[u8], names: &[&str]) -> bool {
     let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii_end();
     names.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::headers::{IdentityNames, ResponseHeaders};
+
+    const RETURNING: Returning<'_> = Returning {
+        request_id: "id",
+        secure: true,
+        our_cookies: &["__Host-cloakroom", "cloakroom"],
+        date: "Sun, 06 Nov 1994 08:49:37 GMT",
+    };
+
+    /// Sends a response back; as lines of text.
+    fn arrive(
+        status: u16,
+        list: &[(&str, &str)],
+        changes: ResponseHeaders,
+        returning: &Returning<'_>,
+    ) -> Vec<String> {
+        let mut response = ResponseHead::new(StatusCode::from_u16(status).expect("a status"));
+        list.iter().for_each(|(name, value)| response.fields.append(name, value));
+        incoming(&mut response, &Rules::new(IdentityNames::default(), changes, Vec::new()), returning);
+        response.fields.iter().map(|(name, value)| format!("{name}: {}", value.escape_ascii())).collect()
+    }
+
+    #[test]
+    fn other_cookies_return_byte_for_byte_and_ours_do_not() {
+        let list = [
+            ("Set-Cookie", "a=1; Path=/"),
+            ("set-cookie", "__Host-cloakroom=evil"),
+            ("Set-Cookie", "b=2, c=3 ;x;;"),
+            ("Set-Cookie", " cloakroom =x"),
+            ("Set-Cookie", "=cloakroom=x"),
+            ("Set-Cookie", "CLOAKROOM; Path=/"),
+            ("Set-Cookie", "cloakroom2=\"a b\""),
+            ("Date", "then"),
+        ];
+        let expected = [
+            "Set-Cookie: a=1; Path=/",
+            "Set-Cookie: b=2, c=3 ;x;;",
+            "Set-Cookie: cloakroom2=\\\"a b\\\"",
+            "Date: then",
+            "X-Request-Id: id",
+        ];
+        assert_eq!(arrive(200, &list, ResponseHeaders::default(), &RETURNING), expected);
+    }
+
+    #[test]
+    fn what_is_meant_for_us_or_the_connection_ends_here() {
+        let list = [
+            ("Connection", "close, X-Hop, content-length"),
+            ("X-Hop", "1"),
+            ("Keep-Alive", "timeout=5"),
+            ("Transfer-Encoding", "chunked"),
+            ("Upgrade", "h2c"),
+            ("Session-Set", "a=1"),
+            ("session_logout", "this"),
+            ("X-Request-Id", "theirs"),
+            ("Content-Length", "3"),
+        ];
+        let expected = ["Content-Length: 3", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "X-Request-Id: id"];
+        assert_eq!(arrive(404, &list, ResponseHeaders::default(), &RETURNING), expected);
+    }
+
+    #[test]
+    fn the_operator_has_the_last_word() {
+        let changes = || ResponseHeaders {
+            set: vec![("X-Frame-Options".to_owned(), "DENY".to_owned())],
+            remove: vec!["server".to_owned()],
+            hsts: Some(Duration::from_secs(60)),
+            via: true,
+        };
+        let list = [("Date", "then"), ("Server", "old/1.0"), ("x-frame-options", "ALLOW")];
+        let secure = arrive(200, &list, changes(), &RETURNING);
+        let hsts = "Strict-Transport-Security: max-age=60";
+        let expected =
+            ["Date: then", "X-Frame-Options: DENY", hsts, "Via: 1.1 cloakroom", "X-Request-Id: id"];
+        assert_eq!(secure, expected);
+        let plain = arrive(200, &list, changes(), &Returning { secure: false, ..RETURNING });
+        assert!(!plain.contains(&hsts.to_owned()));
+    }
+
+    #[test]
+    fn a_switch_of_protocols_keeps_its_protocol() {
+        let list =
+            [("Connection", "Upgrade, X-Hop"), ("X-Hop", "1"), ("Upgrade", "websocket"), ("Date", "then")];
+        let expected = ["Date: then", "Connection: upgrade", "Upgrade: websocket", "X-Request-Id: id"];
+        assert_eq!(arrive(101, &list, ResponseHeaders::default(), &RETURNING), expected);
+    }
+
+    #[test]
+    fn early_hints_pass_with_nothing_added() {
+        let list = [("Link", "</a.css>"), ("Session-Set", "a=1"), ("Connection", "close")];
+        assert_eq!(arrive(103, &list, ResponseHeaders::default(), &RETURNING), ["Link: </a.css>"]);
+    }
+}

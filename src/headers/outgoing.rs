@@ -97,3 +97,96 @@ fn via(version: Version) -> &'static str {
         _ => "1.1 cloakroom",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::access::Access;
+    use crate::clock::Timestamp;
+    use crate::headers::{IdentityNames, ResponseHeaders, inbound};
+    use crate::peer::{Peer, Scheme};
+
+    /// Sends a request through; as lines of text.
+    fn leave(
+        target: &str,
+        list: &[(&str, &str)],
+        strip: Option<&str>,
+        host: HostChoice<'_>,
+        via: bool,
+    ) -> Vec<String> {
+        let mut fields = Fields::new();
+        list.iter().for_each(|(name, value)| fields.append(name, value));
+        let method = if target == "*" { Method::OPTIONS } else { Method::GET };
+        let head = RequestHead { method, target: target.to_owned(), version: Version::HTTP_11, fields };
+        let remote = Some(([192, 0, 2, 9], 5555).into());
+        let peer = Peer { remote, local_port: Some(8443), scheme: Scheme::Https };
+        let response = ResponseHeaders { via, ..ResponseHeaders::default() };
+        let rules = Rules::new(IdentityNames::default(), response, Vec::new());
+        let inbound = inbound(head, &peer, &rules, || "fresh".to_owned()).expect("valid");
+        let pass = Access::Public.admit(None, Timestamp::from_unix_millis(0)).expect("public");
+        let head = outgoing(inbound, strip, &pass, host, &rules);
+        let fields = head.fields.iter().map(|(name, value)| format!("{name}: {}", value.escape_ascii()));
+        std::iter::once(format!("{} {} {:?}", head.method, head.target, head.version)).chain(fields).collect()
+    }
+
+    const OURS: [&str; 5] = [
+        "X-Request-Id: fresh",
+        "X-Forwarded-For: 192.0.2.9",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: a.example:8443",
+        "X-Forwarded-Port: 8443",
+    ];
+
+    #[test]
+    fn a_request_leaves_with_our_headers_last() {
+        let list = [
+            ("accept", "*/*"),
+            ("HOST", "a.example:8443"),
+            ("Connection", "X-Request-Id, X-Forwarded-For, Host"),
+            ("X-Forwarded-For", "127.0.0.1"),
+            ("x_auth_user", "admin"),
+            ("Cookie", "a=1"),
+            ("Expect", "100-continue"),
+            ("TE", "trailers"),
+        ];
+        let kept = [
+            "GET /b?c=/../ HTTP/1.1",
+            "Host: a.example:8443",
+            "accept: */*",
+            "Cookie: a=1",
+            "Connection: TE",
+            "TE: trailers",
+            "Expect: 100-continue",
+        ];
+        let expected = [&kept[..], &OURS].concat();
+        assert_eq!(leave("/a/%2e%2e/b?c=/../", &list, None, HostChoice::Preserve, false), expected);
+    }
+
+    #[test]
+    fn the_upstream_may_be_told_another_host_and_path() {
+        let list = [("Host", "a.example:8443")];
+        let told = leave("/admin/x", &list, Some("/admin/"), HostChoice::Name("app.internal"), true);
+        let expected = [&["GET /x HTTP/1.1", "Host: app.internal", "Via: 1.1 cloakroom"], &OURS[..]].concat();
+        assert_eq!(told, expected);
+        assert_eq!(leave("*", &list, Some("/admin/"), HostChoice::Preserve, false)[0], "OPTIONS * HTTP/1.1");
+    }
+
+    #[test]
+    fn a_websocket_handshake_is_handed_on() {
+        let list = [
+            ("Host", "a.example:8443"),
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Key", "x"),
+        ];
+        let expected = [
+            &["GET / HTTP/1.1", "Host: a.example:8443", "Sec-WebSocket-Key: x", "Connection: upgrade"][..],
+            &["Upgrade: websocket"][..],
+            &OURS[..],
+        ]
+        .concat();
+        assert_eq!(leave("/", &list, None, HostChoice::Preserve, false), expected);
+    }
+}

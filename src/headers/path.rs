@@ -207,3 +207,133 @@ fn hex_byte(digits: &str) -> Option<u8> {
     let value = |digit: u8| char::from(digit).to_digit(16);
     u8::try_from(value(*high)? * 16 + value(*low)?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn normal(raw: &str) -> Result<String, InvalidPath> {
+        NormalPath::parse(raw).map(|path| path.as_str().to_owned())
+    }
+
+    #[test]
+    fn every_detour_has_one_normal_form() {
+        let cases = [
+            ("/", "/"),
+            ("//", "/"),
+            ("/a//b", "/a/b"),
+            ("//a", "/a"),
+            ("/./a/.", "/a/"),
+            ("/a/..", "/"),
+            ("/public/../admin", "/admin"),
+            ("/a/b/..", "/a/"),
+            ("/%2e%2E/x/..", "above"),
+            ("/x/%2e%2e/a", "/a"),
+            ("/x/.%2e/a", "/a"),
+            ("/%61dmin/%7e", "/admin/~"),
+            ("/%2561", "/%2561"),
+            ("/a;b=1/c", "/a;b=1/c"),
+            ("/Admin", "/Admin"),
+            ("/%ed%95%9C", "/%ed%95%9C"),
+            ("/a%20b%3fc%23", "/a%20b%3fc%23"),
+            ("/...", "/..."),
+            ("/.well-known/", "/.well-known/"),
+            ("/a%2Fb", "/a%2Fb"),
+            ("/{a}|^`\"<>", "/{a}|^`\"<>"),
+        ];
+        for (raw, expected) in cases {
+            match normal(raw) {
+                Ok(normal) => assert_eq!(normal, expected, "{raw}"),
+                Err(error) => assert_eq!((expected, error), ("above", InvalidPath::AboveRoot), "{raw}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_servers_read_in_different_ways_is_refused() {
+        use InvalidPath::{AboveRoot, Backslash, Byte, Encoding, HiddenDots, Nul, Relative};
+        let cases = [
+            ("", Relative),
+            ("a", Relative),
+            ("/a#b", Byte),
+            ("/a b", Byte),
+            ("/\u{7f}", Byte),
+            ("/\r\n", Byte),
+            ("/한", Byte),
+            ("/%", Encoding),
+            ("/%2", Encoding),
+            ("/%zz", Encoding),
+            ("/%+1", Encoding),
+            ("/%2한", Byte),
+            ("/a%00", Nul),
+            ("/a\\b", Backslash),
+            ("/a%5cb", Backslash),
+            ("/a%5Cb", Backslash),
+            ("/..", AboveRoot),
+            ("/a/../../b", AboveRoot),
+            ("/%2e%2e/", AboveRoot),
+            ("/a/..;/b", HiddenDots),
+            ("/.;x", HiddenDots),
+            ("/a/%2e%2e;x/b", HiddenDots),
+            ("/a/..%3Bx/b", HiddenDots),
+            ("/a%2f..%2fb", HiddenDots),
+            ("/..%2Fb", HiddenDots),
+            ("/a%2F.", HiddenDots),
+        ];
+        for (raw, expected) in cases {
+            assert_eq!(normal(raw), Err(expected), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_taken_off_by_whole_segments() {
+        let strip = |path: &str, prefix: &str| {
+            NormalPath::parse(path).expect("valid").without_prefix(prefix).to_owned()
+        };
+        assert_eq!(strip("/admin/x/", "/admin"), "/x/");
+        assert_eq!(strip("/admin", "/admin/"), "/");
+        assert_eq!(strip("/administrator", "/admin"), "/administrator");
+        assert_eq!(strip("/a/b/c%40", "/a/b"), "/c%40");
+        assert_eq!(strip("/%ed%95%9c/x", "/한/"), "/x");
+        assert_eq!(strip("/a", "/"), "/a");
+    }
+
+    #[test]
+    fn other_readings_are_noticed() {
+        let path = NormalPath::parse("/a%2fb;c/;d/%40").expect("valid");
+        assert!(path.has_encoded_slash() && path.has_other_readings());
+        assert_eq!(path.decoded(), &b"/a\0b;c/;d/@"[..]);
+        assert_eq!(path.loosely_decoded(), b"/a/b/@");
+        assert!(!NormalPath::parse("/a/b").expect("valid").has_other_readings());
+    }
+
+    proptest! {
+        #[test]
+        fn the_normal_form_of_a_normal_form_is_itself(
+            raw in "(/|//|/\\.|/\\.\\.|%2[eEfF5]|%6[1-9]|%3[bB]|%ed%95%9c|;|[a-zA-Z.~!@=+]){0,12}",
+        ) {
+            if let Ok(path) = NormalPath::parse(&format!("/{raw}")) {
+                prop_assert_eq!(&NormalPath::parse(path.as_str()), &Ok(path.clone()));
+                let inner = path.as_str()[1..].trim_end_matches('/');
+                let fine = |segment: &str| !matches!(segment, "" | "." | "..");
+                prop_assert!(inner.is_empty() || inner.split('/').all(fine), "{}", path.as_str());
+                let loose = path.loosely_decoded();
+                prop_assert!(loose[1..].split(|&byte| byte == b'/').all(|s| s != b"." && s != b".."));
+            }
+        }
+
+        #[test]
+        fn no_path_makes_it_panic(raw in "\\PC*") {
+            let _ = NormalPath::parse(&raw);
+            let _ = NormalPath::parse(&format!("/{raw}"));
+        }
+
+        #[test]
+        fn percent_encoded_korean_stays_byte_for_byte(word in "[가-힣]{1,9}") {
+            let raw = format!("/{}", percent_encoding::utf8_percent_encode(&word, percent_encoding::NON_ALPHANUMERIC));
+            prop_assert_eq!(normal(&raw), Ok(raw));
+        }
+    }
+}

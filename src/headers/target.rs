@@ -56,3 +56,33 @@ fn without_scheme(target: &str) -> Option<&str> {
         start.eq_ignore_ascii_case(scheme).then_some(rest)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(target: &str) -> Option<(Option<&str>, &str, Option<&str>)> {
+        Target::parse(&Method::GET, target).ok().map(|target| (target.authority, target.path, target.query))
+    }
+
+    #[test]
+    fn targets_come_in_three_forms() {
+        assert_eq!(get("/a/b?c?d"), Some((None, "/a/b", Some("c?d"))));
+        assert_eq!(get("/?"), Some((None, "/", Some(""))));
+        assert_eq!(get("http://a:80"), Some((Some("a:80"), "/", None)));
+        assert_eq!(get("HTTPS://a?b=/"), Some((Some("a"), "/", Some("b=/"))));
+        assert_eq!(get("http:///a"), Some((Some(""), "/a", None)), "and an empty host is refused next");
+        let whole_server = Target { authority: None, path: "*", query: None };
+        assert_eq!(Target::parse(&Method::OPTIONS, "*"), Ok(whole_server));
+        assert_eq!(Target::parse(&Method::OPTIONS, "http://a").map(|target| target.path), Ok("*"));
+    }
+
+    #[test]
+    fn anything_else_is_no_target() {
+        for target in
+            ["", "*", "a", "a/b", "a:80", "ftp://a/", "http:/a", "/a#b", "/a b", "/\t", "/é", "/?한", "/?a#b"]
+        {
+            assert_eq!(get(target), None, "{target}");
+        }
+    }
+}
