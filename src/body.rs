@@ -68,12 +68,7 @@ impl RequestBody {
 
     /// Sets the most bytes it may have (0: any number) and the longest wait between two pieces (zero: any), and
     /// which trailers are taken out of it. A body that says it is longer is refused at once.
-    pub fn restrict(
-        &mut self,
-        limit: u64,
-        stall_after: Duration,
-        rules: Rc<Rules>,
-    ) -> Result<(), WireError> {
+    pub fn restrict(&mut self, limit: u64, stall_after: Duration, rules: Rc<Rules>) -> Result<(), WireError> {
         (self.limit, self.stall_after, self.rules) = (limit, stall_after, Some(rules));
         match self.framing {
             Framing::Length(length) if limit != 0 && length > limit => Err(WireError::BodyTooLarge),

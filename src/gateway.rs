@@ -98,7 +98,11 @@ impl Gateway {
         Self {
             rules: Rc::new(Rules::new(settings.names.clone(), settings.response_headers.clone(), trusted)),
             routes: Routes::new(settings.routes.clone()),
-            upstreams: settings.upstreams.iter().map(|(upstream, tls)| Upstream::new(upstream.clone(), tls)).collect(),
+            upstreams: settings
+                .upstreams
+                .iter()
+                .map(|(upstream, tls)| Upstream::new(upstream.clone(), tls))
+                .collect(),
             settings,
         }
     }
@@ -135,12 +139,7 @@ impl Gateway {
             Ok(reply) => (reply, false),
             Err(refusal) => (self.refused(&refusal, &trail, &mut record), refusal.ends_connection()),
         };
-        let returning = Returning {
-            request_id: &trail.request_id,
-            secure: trail.secure,
-            our_cookies: &[],
-            date: &date_now(),
-        };
+        let returning = Returning { request_id: &trail.request_id, secure: trail.secure, date: &date_now() };
         headers::finish(&mut head, &self.rules, &returning);
         record.status(head.status);
         Response { head, body, tunnel, close, record }
@@ -208,7 +207,7 @@ impl Gateway {
             }
         };
         let our_cookies = [self.sessions().cookie_name(), self.settings.login.nonce_cookie(trail.secure)];
-        headers::incoming(&mut head, &self.rules, &our_cookies);
+        headers::incoming(&mut head, &our_cookies);
         if let Some(ticket) = self.sessions().greet(visitor, now) {
             set_cookie(&mut head, ticket.set_cookie());
         }
@@ -235,7 +234,10 @@ impl Gateway {
     }
 
     fn take_cookies(&self, inbound: &mut Inbound) -> cookie::Shown {
-        cookie::take(&mut inbound.fields, self.settings.login.nonce_cookie(inbound.client.scheme == Scheme::Https));
+        cookie::take(
+            &mut inbound.fields,
+            self.settings.login.nonce_cookie(inbound.client.scheme == Scheme::Https),
+        );
         cookie::take(&mut inbound.fields, self.sessions().cookie_name())
     }
 

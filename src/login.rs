@@ -70,3 +70,58 @@ impl Default for ThrottleSettings {
         Self { per_user: (5, window), per_ip: (50, window) }
     }
 }
+
+/// STUB
+#[derive(Debug)]
+pub struct Login;
+/// STUB
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// x
+    pub page: &'a str,
+    /// x
+    pub prefix: &'a str,
+    /// x
+    pub method: &'a http::Method,
+    /// x
+    pub query: Option<&'a str>,
+    /// x
+    pub fields: &'a crate::message::Fields,
+    /// x
+    pub form: &'a [u8],
+    /// x
+    pub visitor: &'a crate::session::Visitor,
+    /// x
+    pub client_ip: Option<std::net::IpAddr>,
+    /// x
+    pub secure: bool,
+    /// x
+    pub origin: &'a str,
+}
+/// STUB
+#[derive(Debug)]
+pub struct Reply {
+    /// x
+    pub head: crate::message::ResponseHead,
+    /// x
+    pub body: bytes::Bytes,
+}
+impl Login {
+    /// x
+    pub fn nonce_cookie(&self, _secure: bool) -> &str {
+        "cloakroom-login"
+    }
+    /// x
+    pub async fn answer(
+        &self,
+        ask: Ask<'_>,
+        sessions: &crate::session::Sessions,
+        now: crate::clock::Timestamp,
+    ) -> Reply {
+        let _ = (ask, sessions, now);
+        Reply {
+            head: crate::message::ResponseHead::new(http::StatusCode::OK),
+            body: bytes::Bytes::from_static(b"stub"),
+        }
+    }
+}

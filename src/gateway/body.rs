@@ -65,7 +65,8 @@ impl http_body::Body for Body {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Body::Upstream(body, rules) => {
-                let frame = ready!(body.poll_frame(cx)).map(|frame| frame.map(|frame| cleaned(frame, Some(rules))));
+                let frame =
+                    ready!(body.poll_frame(cx)).map(|frame| frame.map(|frame| cleaned(frame, Some(rules))));
                 if body.is_end()
                     && let Body::Upstream(body, _) = std::mem::replace(&mut *self, Body::Empty)
                 {

@@ -13,13 +13,16 @@ use crate::message::ResponseHead;
 use crate::session::record::EndReason;
 
 /// What stays as it is in a path within a query.
-const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const IN_QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What to answer a refused request with. `asked` is missing where the request could not even be read.
 pub fn refusal(refusal: &Refusal, asked: Option<&Asked>, request_id: &str) -> (ResponseHead, Bytes) {
     let (status, reason) = refusal.status_and_reason();
     let (mut head, body) = match asked {
-        Some(asked) if status == StatusCode::UNAUTHORIZED && asked.navigation => return asked.to_login(reason),
+        Some(asked) if status == StatusCode::UNAUTHORIZED && asked.navigation => {
+            return asked.to_login(reason);
+        }
         Some(asked) if asked.navigation => (ResponseHead::new(status), html(status, request_id)),
         _ => (ResponseHead::new(status), json(status, reason, asked, request_id)),
     };
@@ -62,8 +65,10 @@ impl Asked {
         Self {
             navigation: inbound.is_navigation(),
             safe: matches!(inbound.method, Method::GET | Method::HEAD),
-            path_and_query: query
-                .map_or_else(|| inbound.path.as_str().to_owned(), |query| format!("{}?{query}", inbound.path.as_str())),
+            path_and_query: query.map_or_else(
+                || inbound.path.as_str().to_owned(),
+                |query| format!("{}?{query}", inbound.path.as_str()),
+            ),
             reserved_prefix: reserved_prefix.to_owned(),
             ended: None,
         }
@@ -73,7 +78,8 @@ impl Asked {
     fn to_login(&self, reason: &'static str) -> (ResponseHead, Bytes) {
         let status = if self.safe { StatusCode::FOUND } else { StatusCode::SEE_OTHER };
         let back = if self.safe { self.path_and_query.as_str() } else { "/" };
-        let mut location = format!("{}/login?return={}", self.reserved_prefix, utf8_percent_encode(back, IN_QUERY));
+        let mut location =
+            format!("{}/login?return={}", self.reserved_prefix, utf8_percent_encode(back, IN_QUERY));
         if let Some(ended) = self.ended {
             location.push_str("&reason=");
             location.push_str(ended.as_str());

@@ -88,7 +88,8 @@ impl Record {
             details.path = inbound.path.as_str().to_owned();
             details.has_query = inbound.query.is_some();
             details.request_id.clone_from(&inbound.request_id);
-            let text = |name| inbound.fields.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
+            let text =
+                |name| inbound.fields.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
             details.user_agent = text("user-agent");
             details.referer = text("referer").map(without_query);
         });

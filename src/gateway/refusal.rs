@@ -104,7 +104,9 @@ fn of_wire(error: &WireError) -> (StatusCode, &'static str) {
         WireError::Coding => (StatusCode::NOT_IMPLEMENTED, "transfer_coding"),
         WireError::TimedOut => (StatusCode::REQUEST_TIMEOUT, "client_too_slow"),
         WireError::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
-        WireError::Closed | WireError::Truncated | WireError::Io(_) => (StatusCode::BAD_REQUEST, "client_closed"),
+        WireError::Closed | WireError::Truncated | WireError::Io(_) => {
+            (StatusCode::BAD_REQUEST, "client_closed")
+        }
     }
 }
 

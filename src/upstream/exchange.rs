@@ -17,6 +17,7 @@ use super::connect::Connection;
 use super::pool::Place;
 use crate::body::RequestBody;
 use crate::deadline::Deadline;
+use crate::headers;
 use crate::message::{Fields, RequestHead, ResponseHead};
 use crate::stream::Stream;
 use crate::wire::framing::{self, Framing};
@@ -166,7 +167,7 @@ impl Exchange {
     }
 
     /// Deals with a 1xx response; a 101 that was asked for is final.
-    fn interim(&mut self, head: ResponseHead) -> Result<Option<ResponseHead>, UpstreamError> {
+    fn interim(&mut self, mut head: ResponseHead) -> Result<Option<ResponseHead>, UpstreamError> {
         self.interim_left = self
             .interim_left
             .checked_sub(1)
@@ -179,7 +180,10 @@ impl Exchange {
                 return Err(UpstreamError::Bad(WireError::Malformed("an upgrade nobody asked for")));
             }
             StatusCode::CONTINUE => self.continue_wait.clear(),
-            status => self.body.send_interim(status, &head.fields),
+            _ => {
+                headers::incoming(&mut head, &[]);
+                self.body.send_interim(head.status, &head.fields);
+            }
         }
         Ok(None)
     }

@@ -117,6 +117,11 @@ impl Transmitter {
         self.head.is_empty() && self.data.is_empty() && self.tail.is_empty()
     }
 
+    /// How many bytes of the body's last piece have not gone yet.
+    pub fn pending_data(&self) -> usize {
+        self.data.len()
+    }
+
     /// Takes the next piece of the body where there is room for one. `Ready` when a piece or the end was taken.
     pub fn poll_fill<B>(
         &mut self,
