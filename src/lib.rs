@@ -2,6 +2,7 @@
 pub mod access;
 pub mod admin;
 pub mod body;
+pub mod cli;
 pub mod clock;
 pub mod deadline;
 pub mod gateway;
