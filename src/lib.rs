@@ -4,6 +4,7 @@ pub mod admin;
 pub mod body;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod deadline;
 pub mod gateway;
 pub mod headers;

@@ -1,0 +1,256 @@
+//! `cloakroom explain`: what becomes of a request, without sending one.
+//!
+//! Comes in: a method, a URL, and who is asking. Goes out: the route, the rule, the answer, and what the application would
+//! receive; 0 when the request reaches it, 1 when it does not. Asks the same functions that requests go through, and
+//! never connects to anything.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use http::{Method, Version};
+
+use super::ConfigArgs;
+use crate::access::{Access, Denied, Only};
+use crate::clock::{Clock, Timestamp};
+use crate::config::units::Duration;
+use crate::config::{self, Config};
+use crate::headers::{HostChoice, Inbound, Rules, inbound, outgoing};
+use crate::identity::Identity;
+use crate::message::{Fields, RequestHead};
+use crate::peer::{Peer, Scheme};
+use crate::route::{Route, Routes};
+use crate::session::memory::MemoryStore;
+use crate::session::record::{Draft, Session};
+use crate::upstream::{self, HostHeader, Server};
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The method, such as GET
+    pub method: String,
+    /// The URL as a browser shows it, or only a path
+    pub url: String,
+    /// Who is logged in; nobody without it
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The user's groups; without this, those in the configuration
+    #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "user")]
+    pub groups: Option<Vec<String>>,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// Explains a request.
+pub fn run(args: Args) -> ExitCode {
+    let source = match args.config.source() {
+        Ok(source) => source,
+        Err(error) => return super::failed(&format_args!("cannot read standard input: {error}")),
+    };
+    let config = match config::inspect(&source) {
+        Ok(config) => config,
+        Err(problems) => return super::bad_configuration(&problems),
+    };
+    let mut text = String::new();
+    let reaches = match explain(&config, &args, Clock::System.now(), &mut text) {
+        Ok(reaches) => reaches,
+        Err(why) => return super::failed(&why),
+    };
+    match super::print(&text) {
+        ExitCode::SUCCESS if !reaches => ExitCode::FAILURE,
+        code => code,
+    }
+}
+
+/// Writes down what becomes of a request; whether it reaches the application.
+fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> Result<bool, String> {
+    let method = Method::from_bytes(args.method.as_bytes())
+        .map_err(|_| format!("`{}` is not a method", args.method))?;
+    let (scheme, host, target) = split(&args.url, config)?;
+    let rules = Rules::new(config.identity.clone(), config.headers.clone(), config.trusted_proxies.clone());
+    let request = match arrive(config, &rules, method, scheme, &host, target) {
+        Ok(request) => request,
+        Err(refused) => {
+            line(text, "answer", &format!("{}: {refused}", refused.status()));
+            return Ok(false);
+        }
+    };
+    line(text, "request", &format!("{} {}", request.method, request.path.as_str()));
+    line(text, "host", request.host.name());
+    let own = config.reserved_prefix.trim_end_matches('/');
+    let path = request.path.as_str();
+    if path == own || path.starts_with(&config.reserved_prefix) {
+        line(text, "answer", "one of the gateway's own pages");
+        return Ok(false);
+    }
+    let routes = Routes::new(config.routes.clone());
+    let route = match routes.find(request.host.name(), &request.path, &request.method) {
+        Ok(route) => route,
+        Err(why) => {
+            line(text, "route", "none");
+            line(text, "answer", &format!("refused: {why}"));
+            return Ok(false);
+        }
+    };
+    line(text, "route", &describe(route));
+    line(text, "access", &rule(&route.access));
+    let session = session(config, args, now)?;
+    line(text, "visitor", &visitor(session.as_deref()));
+    match route.access.admit(session.as_deref(), now) {
+        Err(denied) => {
+            line(text, "answer", answer(denied));
+            Ok(false)
+        }
+        Ok(pass) => {
+            let upstream = &config.upstreams[route.upstream];
+            let fixed = fixed_host(upstream);
+            let choice = fixed.as_deref().map_or(HostChoice::Preserve, HostChoice::Name);
+            let head = outgoing(request, route.strip_prefix.as_deref(), &pass, choice, &rules);
+            line(text, "upstream", &format!("{} ({})", upstream.name, servers(upstream)));
+            text.push_str("the application receives:\n");
+            let _ = writeln!(text, "    {} {} HTTP/1.1", head.method, head.target);
+            for (name, value) in head.fields.iter() {
+                let _ = writeln!(text, "    {name}: {}", String::from_utf8_lossy(value));
+            }
+            Ok(true)
+        }
+    }
+}
+
+fn line(text: &mut String, what: &str, value: &str) {
+    let _ = writeln!(text, "{what:<10}{value}");
+}
+
+/// Scheme, host and target of what was typed: a URL, or a path on our own site.
+fn split<'u>(url: &'u str, config: &Config) -> Result<(Scheme, String, &'u str), String> {
+    let own = config.public_url.as_ref();
+    let serves_tls = config.listeners.iter().any(|listener| listener.tls.is_some());
+    let own_scheme = if own.map_or(serves_tls, |url| url.https) { Scheme::Https } else { Scheme::Http };
+    if url.starts_with('/') || url == "*" {
+        let host = own.map_or("localhost", |url| url.host.as_str());
+        return Ok((own_scheme, host.to_owned(), url));
+    }
+    let (scheme, rest) = match url.split_once("://") {
+        Some(("http", rest)) => (Scheme::Http, rest),
+        Some(("https", rest)) => (Scheme::Https, rest),
+        _ => return Err(format!("`{url}` is neither a URL (https://host/path) nor a path (/path)")),
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, target) = rest.split_at(end);
+    let target = target.split('#').next().unwrap_or_default();
+    Ok((scheme, host.to_owned(), if target.is_empty() { "/" } else { target }))
+}
+
+/// The request as the gateway would take it in, from a client on this machine.
+fn arrive(
+    config: &Config,
+    rules: &Rules,
+    method: Method,
+    scheme: Scheme,
+    host: &str,
+    target: &str,
+) -> Result<Inbound, crate::headers::BadRequest> {
+    let mut fields = Fields::new();
+    fields.append("Host", host);
+    let target = if target.starts_with('?') { format!("/{target}") } else { target.to_owned() };
+    let head = RequestHead { method, target, version: Version::HTTP_11, fields };
+    let port = config.public_url.as_ref().map_or(scheme.default_port(), |url| url.port);
+    let peer =
+        Peer { remote: Some(SocketAddr::from(([192, 0, 2, 1], 50_000))), local_port: Some(port), scheme };
+    inbound(head, &peer, rules, || "(made for each request)".to_owned())
+}
+
+/// Somebody who has just logged in, as a login would make them.
+fn session(config: &Config, args: &Args, now: Timestamp) -> Result<Option<Arc<Session>>, String> {
+    let Some(user) = &args.user else { return Ok(None) };
+    let known = config.login.local.iter().flat_map(|local| &local.users).find(|known| known.name == *user);
+    let groups = match (&args.groups, known) {
+        (Some(groups), _) => groups.clone(),
+        (None, Some(known)) => known.groups.clone(),
+        (None, None) => Vec::new(),
+    };
+    let email = known.and_then(|known| known.email.as_deref());
+    let name = known.and_then(|known| known.full_name.as_deref());
+    let identity = Identity::new(user, email, name, &groups).map_err(|why| why.to_string())?;
+    let store = MemoryStore::new(1, config.session.lifetime());
+    let (_, session) = store.create(Draft::signed_in(Arc::new(identity), false, now));
+    Ok(Some(session))
+}
+
+fn describe(route: &Route) -> String {
+    let methods: Vec<&str> = route.methods.iter().map(Method::as_str).collect();
+    let methods = if methods.is_empty() { "every method".to_owned() } else { methods.join(", ") };
+    format!("{} (host {}, path {}, {methods})", route.name, host(route), route.path)
+}
+
+fn host(route: &Route) -> String {
+    use crate::route::HostPattern;
+    match &route.host {
+        HostPattern::Any => "any".to_owned(),
+        HostPattern::Exact(host) => host.clone(),
+        HostPattern::Suffix(suffix) => format!("*{suffix}"),
+    }
+}
+
+fn rule(access: &Access) -> String {
+    match access {
+        Access::Public => "public: anybody; sessions are not looked at".to_owned(),
+        Access::Optional => "optional: anybody; who is logged in is passed on".to_owned(),
+        Access::Login => "login: anybody who is logged in".to_owned(),
+        Access::Only(Only { users, groups, within }) => {
+            let named = |what: &str, names: &[String]| {
+                (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
+            };
+            let who: Vec<String> =
+                [named("users", users), named("groups", groups)].into_iter().flatten().collect();
+            let who = if who.is_empty() { "anybody who is logged in".to_owned() } else { who.join(" or ") };
+            let fresh =
+                within.map(|within| format!(", logged in within {}", Duration(within))).unwrap_or_default();
+            format!("only {who}{fresh}")
+        }
+    }
+}
+
+fn visitor(session: Option<&Session>) -> String {
+    let Some(identity) = session.and_then(Session::identity) else { return "nobody is logged in".to_owned() };
+    let groups: Vec<&str> = identity.groups().collect();
+    let groups =
+        if groups.is_empty() { "no groups".to_owned() } else { format!("groups {}", groups.join(", ")) };
+    format!("{} ({groups}), logged in just now", identity.user())
+}
+
+fn answer(denied: Denied) -> &'static str {
+    match denied {
+        Denied::LoginNeeded => {
+            "login needed: pages are sent to the login page (302, 303), everything else gets 401"
+        }
+        Denied::LoginTooOld => {
+            "a fresh login is needed: pages are sent to the login page, everything else gets 401"
+        }
+        Denied::NotAllowed => "403: the rule does not name this user",
+    }
+}
+
+/// The Host that upstreams are told, where it is not the client's.
+fn fixed_host(upstream: &upstream::Settings) -> Option<String> {
+    match (&upstream.host, upstream.servers.first()?) {
+        (HostHeader::Preserve, _) => None,
+        (HostHeader::Fixed(name), _) => Some(name.clone()),
+        (HostHeader::Upstream, Server::Http(host, 80) | Server::Https(host, 443)) => Some(host.clone()),
+        (HostHeader::Upstream, Server::Http(host, port) | Server::Https(host, port)) => {
+            Some(format!("{host}:{port}"))
+        }
+        (HostHeader::Upstream, Server::Unix(_)) => Some("localhost".to_owned()),
+    }
+}
+
+fn servers(upstream: &upstream::Settings) -> String {
+    let shown = upstream.servers.iter().map(|server| match server {
+        Server::Http(host, port) => format!("http://{host}:{port}"),
+        Server::Https(host, port) => format!("https://{host}:{port}"),
+        Server::Unix(path) => format!("unix:{}", path.display()),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,154 @@
+//! Session: `session:` and `keys:` as written.
+//!
+//! Comes in: YAML. Goes out: plain structs with defaults. Never decides about `auto`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::login::Secret;
+use crate::config::brief::{Brief, FromWord};
+use crate::config::units::{Count, Duration};
+
+/// How long visitors are remembered, and the cookie.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a map")]
+pub struct Session {
+    /// A session ends after this long without a request.
+    pub idle_timeout: Duration,
+    /// A session ends this long after login, whatever happens.
+    pub absolute_timeout: Duration,
+    /// A session nobody has logged in to ends after this long without a request.
+    pub anonymous_timeout: Duration,
+    /// Both limits, for those who tick "keep me signed in"; `0s` hides the box.
+    pub remember_for: Duration,
+    /// When a session begins: `lazy` (with a login) or `always` (with the first response).
+    pub create: CreateSession,
+    /// The cookie that carries the session's id.
+    pub cookie: Cookie,
+    /// Sessions in memory.
+    pub memory: Memory,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            idle_timeout: Duration::seconds(30 * 60),
+            absolute_timeout: Duration::seconds(12 * 3600),
+            anonymous_timeout: Duration::seconds(10 * 60),
+            remember_for: Duration::seconds(30 * 86_400),
+            create: CreateSession::Lazy,
+            cookie: Cookie::default(),
+            memory: Memory::default(),
+        }
+    }
+}
+
+/// When a session begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CreateSession {
+    /// With a login.
+    #[default]
+    Lazy,
+    /// With the first response.
+    Always,
+}
+
+/// The cookie that carries the session's id. It is always `HttpOnly`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a map")]
+pub struct Cookie {
+    /// Its name. Default: `__Host-cloakroom`; `cloakroom` when it is not Secure, or has a domain or another path.
+    pub name: Option<String>,
+    /// Whether browsers send it over https only: `auto` (when `public_url` or a listener is https), `true` or `false`.
+    pub secure: Brief<Secure>,
+    /// Whether browsers send it when the visitor comes from another site.
+    pub same_site: SameSiteWord,
+    /// Sent for paths below this one.
+    pub path: String,
+    /// Sent to all hosts of this domain. Default: to this host only.
+    pub domain: Option<String>,
+    /// Kept apart for each site that embeds this one (CHIPS).
+    pub partitioned: crate::config::units::Switch,
+}
+
+impl Default for Cookie {
+    fn default() -> Self {
+        Self {
+            name: None,
+            secure: Brief(Secure::Auto),
+            same_site: SameSiteWord::Lax,
+            path: "/".to_owned(),
+            domain: None,
+            partitioned: crate::config::units::Switch(false),
+        }
+    }
+}
+
+/// Whether the cookie is Secure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Secure {
+    /// When https is in use.
+    #[default]
+    Auto,
+    /// Always.
+    True,
+    /// Never.
+    False,
+}
+
+impl FromWord for Secure {
+    type Map = super::operation::Nothing;
+    const WANTED: &'static str = "`auto`, `true` or `false`";
+
+    fn from_word(word: &str) -> Result<Self, String> {
+        match word {
+            "auto" => Ok(Secure::Auto),
+            "true" => Ok(Secure::True),
+            "false" => Ok(Secure::False),
+            _ => Err(format!("unknown variant `{word}`, expected one of `auto`, `true`, `false`")),
+        }
+    }
+
+    fn from_map(map: Self::Map) -> Self {
+        match map {}
+    }
+}
+
+/// Whether browsers send a cookie when the visitor comes from another site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SameSiteWord {
+    /// When following a link.
+    #[default]
+    Lax,
+    /// Never.
+    Strict,
+    /// Always; needs a Secure cookie.
+    None,
+}
+
+/// Sessions in memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a map")]
+pub struct Memory {
+    /// At most so many sessions; anonymous ones go first.
+    pub max_sessions: Count,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { max_sessions: Count(1_000_000) }
+    }
+}
+
+/// A secret that signs session ids.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a map with `id` and `secret`")]
+pub struct Key {
+    /// Its name: letters, digits, `-` and `_`.
+    pub id: Option<String>,
+    /// At least 32 bytes that nobody can guess; better `${file:/run/secrets/key}` than the secret itself.
+    pub secret: Option<Secret>,
+}

@@ -1,0 +1,146 @@
+//! Headers: names of the identity headers, changes to responses, trusted proxies.
+//!
+//! Comes in: names and values as written. Goes out: names and values that can be sent. Never lets two facts share a
+//! header.
+
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use super::Context;
+use crate::config::file::{Headers, IdentityHeaders};
+use crate::headers::{IdentityNames, ResponseHeaders};
+
+/// Folded names with a meaning of their own, in requests.
+const TAKEN: [&str; 18] = [
+    "authorization",
+    "connection",
+    "content_length",
+    "content_type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep_alive",
+    "origin",
+    "proxy",
+    "referer",
+    "te",
+    "trailer",
+    "transfer_encoding",
+    "upgrade",
+    "via",
+    "x_request_id",
+];
+
+/// Folded names that only the gateway sets in responses.
+const OURS: [&str; 9] = [
+    "connection",
+    "content_length",
+    "keep_alive",
+    "set_cookie",
+    "te",
+    "trailer",
+    "transfer_encoding",
+    "upgrade",
+    "x_request_id",
+];
+
+/// `identity.headers:`
+pub(super) fn identity(context: &mut Context, given: &IdentityHeaders) -> IdentityNames {
+    let names =
+        [("user", &given.user), ("email", &given.email), ("groups", &given.groups), ("name", &given.name)];
+    for (at, (key, name)) in names.into_iter().enumerate() {
+        let path = format!("identity.headers.{key}");
+        let folded = fold(name);
+        let ours = TAKEN.contains(&folded.as_str())
+            || ["x_forwarded_", "session_"].iter().any(|p| folded.starts_with(p));
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            context.error(&path, format!("`{name}` is not a header name\nwrite letters, digits and `-`"));
+        } else if ours {
+            context.error(
+                &path,
+                format!("`{name}` has a meaning of its own\nchoose another name, such as `X-Auth-{key}`"),
+            );
+        } else if let Some((other, _)) = names[..at].iter().find(|(_, other)| fold(other) == folded) {
+            let message = format!(
+                "applications cannot tell `{name}` from the name for `{other}`\n\
+                 upper and lower case, `-` and `_` are the same to many of them"
+            );
+            context.error(&path, message);
+        }
+    }
+    let [user, email, groups, name] = names.map(|(_, name)| name.clone());
+    IdentityNames { user, email, groups, name }
+}
+
+/// `headers:`
+pub(super) fn response(context: &mut Context, given: &Headers, https: bool) -> ResponseHeaders {
+    let mut set: Vec<(String, String)> = Vec::new();
+    for (name, value) in &given.response.set {
+        let path = format!("headers.response.set.{name}");
+        check_name(context, &path, name);
+        if HeaderValue::from_str(value).is_err() || value.trim() != value {
+            let message = "this cannot be sent as a header value\nwrite visible ASCII, without line breaks or spaces at the ends";
+            context.error(&path, message);
+        }
+        if set.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            context.key_error(&path, format!("`{name}` is set twice"));
+        }
+        set.push((name.clone(), value.clone()));
+    }
+    for (at, name) in given.response.remove.iter().enumerate() {
+        let path = format!("headers.response.remove[{at}]");
+        check_name(context, &path, name);
+        if set.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            context.error(
+                &path,
+                format!("`{name}` is both set and removed\n`set` replaces what the application said"),
+            );
+        }
+    }
+    if given.hsts.is_some() && !https {
+        context.warn("headers.hsts", "there is no https, so this has no effect");
+    }
+    let hsts = given.hsts.map(|age| age.0);
+    ResponseHeaders { set, remove: given.response.remove.clone(), hsts, via: given.via.0 }
+}
+
+fn check_name(context: &mut Context, path: &str, name: &str) {
+    let folded = fold(name);
+    if HeaderName::from_bytes(name.as_bytes()).is_err() {
+        context.key_error(path, format!("`{name}` is not a header name\nwrite letters, digits and `-`"));
+    } else if OURS.contains(&folded.as_str()) || folded.starts_with("session_") {
+        context.key_error(path, format!("`{name}` is the gateway's own to set"));
+    }
+}
+
+/// `trusted_proxies:`
+pub(super) fn trusted_proxies(context: &mut Context, given: &[String]) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for (at, text) in given.iter().enumerate() {
+        let path = format!("trusted_proxies[{at}]");
+        match text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()))
+        {
+            Ok(network) => {
+                if network.prefix_len() == 0 {
+                    let message =
+                        "this trusts everybody: any client can claim any address\nname the proxies' networks";
+                    context.warn(&path, message);
+                }
+                networks.push(network.trunc());
+            }
+            Err(_) => {
+                context.error(
+                    &path,
+                    format!("`{text}` is not a network\nwrite `10.0.0.0/8`, `fd00::/8` or an address"),
+                );
+            }
+        }
+    }
+    networks
+}
+
+/// As applications read names: lower case, `_` for everything that is not a letter or digit.
+fn fold(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+}

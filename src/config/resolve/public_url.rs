@@ -1,0 +1,75 @@
+//! Public URL: what browsers see.
+//!
+//! Comes in: `public_url:` as written. Goes out: scheme, host and port. Never has a path.
+
+use super::Context;
+use crate::headers::Host;
+
+/// What browsers see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// `https`, not `http`.
+    pub https: bool,
+    /// Host in lower case; IPv6 in brackets.
+    pub host: String,
+    /// Port, the scheme's own where none is given.
+    pub port: u16,
+    /// As browsers write an origin (RFC 6454, section 6): `https://app.example.com`, with the port if it is unusual.
+    pub origin: String,
+}
+
+/// Reads `public_url:`.
+pub(super) fn resolve(context: &mut Context, given: Option<&str>) -> Option<PublicUrl> {
+    let given = given?;
+    match parse(given) {
+        Ok(url) => Some(url),
+        Err(why) => {
+            context.error("public_url", format!("`{given}` is not a URL for browsers: {why}"));
+            None
+        }
+    }
+}
+
+fn parse(given: &str) -> Result<PublicUrl, &'static str> {
+    const EXAMPLE: &str = "it needs a scheme\nwrite `https://app.example.com`";
+    let (scheme, rest) = given.split_once("://").ok_or(EXAMPLE)?;
+    let https = match scheme.to_ascii_lowercase().as_str() {
+        "https" => true,
+        "http" => false,
+        _ => return Err("the scheme is neither http nor https\nwrite `https://app.example.com`"),
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#']) {
+        return Err("a path, query or fragment has no place here\nwrite scheme, host and port only");
+    }
+    let host =
+        Host::parse(authority).ok_or("the host or port is not valid\nwrite `https://app.example.com`")?;
+    let usual = if https { 443 } else { 80 };
+    let port = host.port().unwrap_or(usual);
+    let scheme = if https { "https" } else { "http" };
+    let suffix = if port == usual { String::new() } else { format!(":{port}") };
+    let origin = format!("{scheme}://{}{suffix}", host.name());
+    Ok(PublicUrl { https, host: host.name().to_owned(), port, origin })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_is_written_as_browsers_do() {
+        for (given, origin) in [
+            ("https://App.Example.com", "https://app.example.com"),
+            ("https://app.example.com:443/", "https://app.example.com"),
+            ("http://localhost:8080", "http://localhost:8080"),
+            ("https://[::1]:8443", "https://[::1]:8443"),
+        ] {
+            assert_eq!(parse(given).expect("a URL").origin, origin);
+        }
+        for given in
+            ["app.example.com", "ftp://x", "https://a/b", "https://u@a", "https://a:99999", "https://"]
+        {
+            assert!(parse(given).is_err(), "{given}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Routes: what goes where, and who may.
+//!
+//! Comes in: `routes:` as written, and the upstreams. Goes out: routes that can all be reached. Never lets a path be
+//! written in a form that requests are not compared in.
+
+use http::Method;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::{Context, upstreams};
+use crate::access::{Access, Only};
+use crate::config::file::{self, EncodedSlash, File};
+use crate::config::typed::{did_you_mean, listed};
+use crate::headers::{Host, InvalidPath, NormalPath};
+use crate::login;
+use crate::route::{HostPattern, Route, Routes};
+use crate::upstream::Settings;
+
+/// All routes; without `routes:`, one for everything.
+pub(super) fn resolve(
+    context: &mut Context,
+    file: &File,
+    upstreams: &[Settings],
+    reserved: &str,
+) -> Vec<Route> {
+    if file.routes.is_empty() {
+        if upstreams.len() > 1 {
+            context.missing(
+                "routes",
+                "several upstreams and no routes\nadd `routes: [{ path: /, upstream: … }]`",
+            );
+        }
+        return vec![everything()];
+    }
+    let mut routes: Vec<Route> = Vec::new();
+    for (at, given) in file.routes.iter().enumerate() {
+        let path = format!("routes[{at}]");
+        let route = one(context, &path, given, upstreams, reserved);
+        let name = given.name.as_ref();
+        if name.is_some() && file.routes[..at].iter().any(|earlier| earlier.name.as_ref() == name) {
+            context
+                .error(&format!("{path}.name"), format!("another route is called `{}` already", route.name));
+        }
+        routes.push(Route { name: name.cloned().unwrap_or(path), ..route });
+    }
+    for (at, by) in Routes::unreachable(&routes) {
+        let line =
+            context.document.place(&format!("routes[{by}]"), crate::config::document::Part::Value).line;
+        let message = format!(
+            "unreachable: `{}` on line {line} takes every request before this route\n\
+             put the narrower route first; the first match wins",
+            routes[by].name
+        );
+        context.error(&format!("routes[{at}]"), message);
+    }
+    routes
+}
+
+fn everything() -> Route {
+    Route {
+        name: "default".to_owned(),
+        host: HostPattern::Any,
+        path: "/".to_owned(),
+        methods: Vec::new(),
+        access: Access::Login,
+        upstream: 0,
+        strip_prefix: None,
+        keep_encoded_slash: false,
+    }
+}
+
+fn one(
+    context: &mut Context,
+    at: &str,
+    given: &file::Route,
+    upstreams: &[Settings],
+    reserved: &str,
+) -> Route {
+    let path = match &given.path {
+        Some(path) => checked_path(context, &format!("{at}.path"), path),
+        None => "/".to_owned(),
+    };
+    if format!("{}/", path.trim_end_matches('/')).starts_with(reserved) {
+        let message =
+            format!("everything under `{reserved}` belongs to the gateway itself\nsee `reserved_prefix`");
+        context.error(&format!("{at}.path"), message);
+    }
+    let strip_prefix = given.strip_prefix.as_ref().map(|prefix| {
+        let place = format!("{at}.strip_prefix");
+        let prefix = checked_path(context, &place, prefix);
+        let whole = |path: &str| format!("{}/", path.trim_end_matches('/'));
+        if !whole(&path).starts_with(&whole(&prefix)) {
+            context.error(
+                &place,
+                format!("no path of this route starts with `{prefix}`\nthe route's path is `{path}`"),
+            );
+        }
+        prefix
+    });
+    Route {
+        name: String::new(),
+        host: given
+            .host
+            .as_ref()
+            .map_or(HostPattern::Any, |host| host_pattern(context, &format!("{at}.host"), host)),
+        methods: methods(context, &format!("{at}.methods"), &given.methods),
+        access: access(context, &format!("{at}.access"), &given.access.0),
+        upstream: upstream(context, at, given.upstream.as_deref(), upstreams),
+        keep_encoded_slash: given.encoded_slash == EncodedSlash::Keep,
+        path,
+        strip_prefix,
+    }
+}
+
+/// What stands in a path as it is; everything else is compared percent-encoded.
+const PLAIN: &AsciiSet = CONTROLS;
+
+/// A path in normal form, or an error that shows it.
+fn checked_path(context: &mut Context, at: &str, given: &str) -> String {
+    if given.contains(['?', '#', '*']) {
+        let message =
+            format!("`{given}` is more than a path\na path is a prefix: no query, fragment or wildcard");
+        context.error(at, message);
+        return "/".to_owned();
+    }
+    let written = utf8_percent_encode(given, PLAIN).to_string();
+    match NormalPath::parse(&written) {
+        Ok(normal) if normal.has_encoded_slash() => {
+            context.error(at, format!("`{given}` holds an encoded slash, which no route is compared with"));
+        }
+        Ok(normal) if normal.as_str() == written => {}
+        Ok(normal) => {
+            let shown =
+                percent_encoding::percent_decode_str(normal.as_str()).decode_utf8_lossy().into_owned();
+            context.error(
+                at,
+                format!("`{given}` is not in normal form, so no request would match\nwrite `{shown}`"),
+            );
+        }
+        Err(InvalidPath::Relative) => {
+            context.error(at, format!("`{given}` does not start with a slash\nwrite `/{given}`"));
+        }
+        Err(error) => context.error(at, format!("`{given}` is not a path: {error}")),
+    }
+    given.to_owned()
+}
+
+fn host_pattern(context: &mut Context, at: &str, given: &str) -> HostPattern {
+    let (name, wide) = match given.strip_prefix("*.") {
+        Some(name) => (name, true),
+        None => (given, false),
+    };
+    match Host::parse(name) {
+        Some(host) if host.port().is_some() => {
+            let bare = given.rsplit_once(':').map_or(given, |(bare, _)| bare);
+            context.error(at, format!("`{given}` has a port; routes look at the name only\nwrite `{bare}`"));
+        }
+        Some(host) if wide => return HostPattern::Suffix(format!(".{}", host.name())),
+        Some(host) => return HostPattern::Exact(host.name().to_owned()),
+        None if given == "*" => context.error(at, "leave `host` out for every host"),
+        None => {
+            let message = format!("`{given}` is not a host\nwrite `app.example.com` or `*.example.com`");
+            context.error(at, message);
+        }
+    }
+    HostPattern::Exact(given.to_owned())
+}
+
+fn methods(context: &mut Context, at: &str, given: &[String]) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for (index, name) in given.iter().enumerate() {
+        let at = format!("{at}[{index}]");
+        match Method::from_bytes(name.as_bytes()) {
+            Ok(Method::CONNECT | Method::TRACE) => context.error(&at, format!("{name} is never served")),
+            Ok(_) if *name != name.to_ascii_uppercase() => {
+                let message = format!("methods are in upper case\nwrite `{}`", name.to_ascii_uppercase());
+                context.error(&at, message);
+            }
+            Ok(method) => methods.push(method),
+            Err(_) => context.error(&at, format!("`{name}` is not a method")),
+        }
+    }
+    methods
+}
+
+fn access(context: &mut Context, at: &str, given: &file::Access) -> Access {
+    match given {
+        file::Access::Public => Access::Public,
+        file::Access::Optional => Access::Optional,
+        file::Access::Login => Access::Login,
+        file::Access::Only(only) => {
+            if only.users.is_empty() && only.groups.is_empty() && only.within.is_none() {
+                context.missing(at, "a rule that names nobody\nwrite `login` for everybody who is logged in");
+            }
+            if only.within.is_some_and(|within| within.0.is_zero()) {
+                context.error(
+                    &format!("{at}.within"),
+                    "no login is ever that fresh\nwrite a duration such as `15m`",
+                );
+            }
+            let within = only.within.map(|within| within.0);
+            Access::Only(Only { users: only.users.clone(), groups: only.groups.clone(), within })
+        }
+    }
+}
+
+fn upstream(context: &mut Context, at: &str, given: Option<&str>, upstreams: &[Settings]) -> usize {
+    let Some(given) = given else {
+        if upstreams.len() > 1 {
+            context.missing(at, "a route without an upstream, and there are several\nadd `upstream: …`");
+        }
+        return 0;
+    };
+    if let Some(found) = upstreams.iter().position(|upstream| upstream.name == given) {
+        return found;
+    }
+    if !context.document.is_damaged("upstreams") {
+        let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+        let hint = match names.as_slice() {
+            [upstreams::SHORT] => Some("there is only one: leave it out".to_owned()),
+            names => did_you_mean(given, names).or_else(|| listed(names)),
+        };
+        let hint = hint.map(|hint| format!("\n{hint}")).unwrap_or_default();
+        context.error(&format!("{at}.upstream"), format!("no upstream is called `{given}`{hint}"));
+    }
+    0
+}
+
+/// Routes that need a login need a way to log in.
+pub(super) fn check_login(context: &mut Context, routes: &[Route], login: &login::Settings) {
+    let has_users =
+        login.local.as_ref().is_some_and(|local| !local.users.is_empty() || local.users_file.is_some());
+    let needing = routes.iter().position(|route| matches!(route.access, Access::Login | Access::Only(_)));
+    if let (false, Some(at)) = (has_users, needing) {
+        if context.document.is_damaged("login") || context.document.is_damaged("login.local.users") {
+            return;
+        }
+        let name = &routes[at].name;
+        let message = format!(
+            "login is needed (route `{name}`), and nobody can log in\n\
+             add `login: {{ local: {{ users: {{ alice: \"…\" }} }} }}` with a hash from `cloakroom hash-password`, or \
+             `access: public` to the route"
+        );
+        context.key_error(if name == "default" { "login" } else { name }, message);
+    }
+}
+
+/// `reserved_prefix:`, which starts and ends with a slash.
+pub(super) fn reserved_prefix(context: &mut Context, given: Option<&str>) -> String {
+    let given = given.unwrap_or("/_cloakroom/");
+    let prefix = checked_path(context, "reserved_prefix", given);
+    if prefix.trim_matches('/').is_empty() || !prefix.is_ascii() {
+        context.error(
+            "reserved_prefix",
+            "the gateway's own pages need a place of their own\nwrite `/_cloakroom/`",
+        );
+    }
+    format!("{}/", prefix.trim_end_matches('/'))
+}
