@@ -3,7 +3,7 @@
 //! Comes in: pieces from the client's connection. Goes out: the same pieces, counted, limited and timed. Nothing is
 //! ever held back or gathered, except by [`RequestBody::gather`] for the gateway's own small forms.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -28,6 +28,7 @@ pub struct RequestBody {
     framing: Framing,
     limit: u64,
     received: u64,
+    counter: Option<Rc<Cell<u64>>>,
     stall: Deadline,
     stall_after: Duration,
     rules: Option<Rc<Rules>>,
@@ -63,7 +64,16 @@ impl RequestBody {
 
     fn new(source: Source, framing: Framing) -> Self {
         let stall = Deadline::default();
-        Self { source, framing, limit: 0, received: 0, stall, stall_after: Duration::ZERO, rules: None }
+        Self {
+            source,
+            framing,
+            limit: 0,
+            received: 0,
+            counter: None,
+            stall,
+            stall_after: Duration::ZERO,
+            rules: None,
+        }
     }
 
     /// Sets the most bytes it may have (0: any number) and the longest wait between two pieces (zero: any), and
@@ -86,9 +96,9 @@ impl RequestBody {
         self.framing == Framing::Empty
     }
 
-    /// How many bytes have come so far.
-    pub fn received(&self) -> u64 {
-        self.received
+    /// Counts its bytes for somebody who outlives it.
+    pub fn count_for(&mut self, counter: Option<Rc<Cell<u64>>>) {
+        self.counter = counter;
     }
 
     /// Passes an interim response of the upstream on to the client; HTTP/2 clients do without.
@@ -124,6 +134,9 @@ impl RequestBody {
     fn admit(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, WireError> {
         if let Some(data) = frame.data_ref() {
             self.received += data.len() as u64;
+            if let Some(counter) = &self.counter {
+                counter.set(self.received);
+            }
             if self.limit != 0 && self.received > self.limit {
                 return Err(WireError::BodyTooLarge);
             }

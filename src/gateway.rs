@@ -24,6 +24,7 @@ use http::StatusCode;
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
+use crate::login::{Login, NONCE_COOKIES};
 use crate::message::{RequestHead, ResponseHead};
 use crate::peer::{Peer, Scheme};
 use crate::route::Routes;
@@ -166,13 +167,14 @@ impl Gateway {
     ) -> Result<Reply, Refusal> {
         let Arrival { head, mut body, peer, memo, redirect_to_https } = arrival;
         let mut inbound = headers::inbound(head, &peer, &self.rules, fresh_id)?;
-        trail.follow(&inbound, &self.settings.reserved_prefix);
+        trail.follow(&inbound, &self.settings.login);
         record.request(&inbound);
         if redirect_to_https {
             return Ok(self.to_https(&inbound));
         }
         let limits = (self.settings.limits.body, self.settings.timeouts.body);
         body.restrict(limits.0, limits.1, self.rules.clone()).map_err(Refusal::Wire)?;
+        body.count_for(record.received());
         if let Some(page) = self.own_page(inbound.path.as_str()) {
             return self.page(page.to_owned(), inbound, body, &memo, now, record).await;
         }
@@ -195,18 +197,18 @@ impl Gateway {
         let answered = upstream.send(&outgoing, body).await;
         record.answered();
         let answer = answered.map_err(|error| Refusal::of_upstream(upstream.name(), error))?;
-        Ok(self.returned(answer, &visitor, trail, now))
+        Ok(self.returned(answer, &visitor, now))
     }
 
     /// How the upstream's answer returns.
-    fn returned(&self, answer: Answer, visitor: &Visitor, trail: &Trail, now: Timestamp) -> Reply {
+    fn returned(&self, answer: Answer, visitor: &Visitor, now: Timestamp) -> Reply {
         let (mut head, body, tunnel) = match answer {
             Answer::Response(head, body) => (head, Body::from_upstream(body, self.rules.clone()), None),
             Answer::Upgrade(head, tunnel) => {
                 (head, Body::Empty, Some((tunnel, visitor.session_held().cloned())))
             }
         };
-        let our_cookies = [self.sessions().cookie_name(), self.settings.login.nonce_cookie(trail.secure)];
+        let our_cookies = [self.sessions().cookie_name(), NONCE_COOKIES[0], NONCE_COOKIES[1]];
         headers::incoming(&mut head, &our_cookies);
         if let Some(ticket) = self.sessions().greet(visitor, now) {
             set_cookie(&mut head, ticket.set_cookie());
@@ -234,10 +236,9 @@ impl Gateway {
     }
 
     fn take_cookies(&self, inbound: &mut Inbound) -> cookie::Shown {
-        cookie::take(
-            &mut inbound.fields,
-            self.settings.login.nonce_cookie(inbound.client.scheme == Scheme::Https),
-        );
+        for nonce in NONCE_COOKIES {
+            cookie::take(&mut inbound.fields, nonce);
+        }
         cookie::take(&mut inbound.fields, self.sessions().cookie_name())
     }
 
@@ -247,10 +248,10 @@ impl Gateway {
 }
 
 impl Trail {
-    fn follow(&mut self, inbound: &Inbound, reserved_prefix: &str) {
+    fn follow(&mut self, inbound: &Inbound, login: &Login) {
         self.request_id.clone_from(&inbound.request_id);
         self.secure = inbound.client.scheme == Scheme::Https;
-        self.asked = Some(Asked::of(inbound, reserved_prefix));
+        self.asked = Some(Asked::of(inbound, login));
     }
 
     fn ended(&mut self, visitor: &Visitor) {

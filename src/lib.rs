@@ -1,6 +1,7 @@
 //! Cloakroom: a reverse proxy that adds sessions and login to applications that have none.
 pub mod access;
 pub mod admin;
+pub mod assembly;
 pub mod body;
 pub mod cli;
 pub mod clock;

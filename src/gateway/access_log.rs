@@ -18,7 +18,7 @@ mod writer;
 use writer::Writer;
 
 /// `access_log:`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How a line looks.
     pub format: Format,

@@ -42,21 +42,20 @@ impl Gateway {
             _ => bytes::Bytes::new(),
         };
         let secure = inbound.client.scheme == Scheme::Https;
-        let origin = match &self.settings.public_url {
+        let origins = [match &self.settings.public_url {
             Some(public) => public.origin(),
             None => format!("{}://{}", inbound.client.scheme.as_str(), inbound.host.authority()),
-        };
+        }];
         let ask = Ask {
-            page: &page,
-            prefix: &self.settings.reserved_prefix,
+            path: &page,
             method: &inbound.method,
             query: inbound.query.as_deref(),
             fields: &inbound.fields,
             form: &form,
             visitor: &visitor,
-            client_ip: inbound.client.ip,
+            client: inbound.client.ip,
             secure,
-            origin: &origin,
+            origins: &origins,
         };
         let reply = self.settings.login.answer(ask, self.sessions(), now).await;
         Ok(Reply { head: reply.head, body: Body::Full(reply.body), tunnel: None })

@@ -5,23 +5,19 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::refusal::Refusal;
 use crate::headers::{BadRequest, Inbound};
+use crate::login::{CHALLENGE, Login};
 use crate::message::ResponseHead;
 use crate::session::record::EndReason;
-
-/// What stays as it is in a path within a query.
-const IN_QUERY: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What to answer a refused request with. `asked` is missing where the request could not even be read.
 pub fn refusal(refusal: &Refusal, asked: Option<&Asked>, request_id: &str) -> (ResponseHead, Bytes) {
     let (status, reason) = refusal.status_and_reason();
     let (mut head, body) = match asked {
         Some(asked) if status == StatusCode::UNAUTHORIZED && asked.navigation => {
-            return asked.to_login(reason);
+            return asked.to_login();
         }
         Some(asked) if asked.navigation => (ResponseHead::new(status), html(status, request_id)),
         _ => (ResponseHead::new(status), json(status, reason, asked, request_id)),
@@ -35,11 +31,8 @@ pub fn refusal(refusal: &Refusal, asked: Option<&Asked>, request_id: &str) -> (R
     if let Some(wait) = refusal.retry_after() {
         head.fields.append("Retry-After", wait.as_secs().to_string());
     }
-    if status == StatusCode::UNAUTHORIZED
-        && let Some(asked) = asked
-    {
-        let challenge = format!("Session realm=\"cloakroom\", login=\"{}/login\"", asked.reserved_prefix);
-        head.fields.append("WWW-Authenticate", challenge);
+    if status == StatusCode::UNAUTHORIZED {
+        head.fields.append("WWW-Authenticate", CHALLENGE);
     }
     if matches!(refusal, Refusal::Head(BadRequest::Method)) {
         head.fields.append("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -52,41 +45,28 @@ pub fn refusal(refusal: &Refusal, asked: Option<&Asked>, request_id: &str) -> (R
 pub struct Asked {
     navigation: bool,
     safe: bool,
-    path_and_query: String,
-    reserved_prefix: String,
+    entrance: String,
     /// Why the session that was shown is no more.
     pub ended: Option<EndReason>,
 }
 
 impl Asked {
-    /// Keeps it.
-    pub fn of(inbound: &Inbound, reserved_prefix: &str) -> Self {
-        let query = inbound.query.as_deref();
-        Self {
-            navigation: inbound.is_navigation(),
-            safe: matches!(inbound.method, Method::GET | Method::HEAD),
-            path_and_query: query.map_or_else(
-                || inbound.path.as_str().to_owned(),
-                |query| format!("{}?{query}", inbound.path.as_str()),
-            ),
-            reserved_prefix: reserved_prefix.to_owned(),
-            ended: None,
-        }
+    /// Keeps it. Somebody who has to sign in comes back to the page asked for, unless asking again would do something.
+    pub fn of(inbound: &Inbound, login: &Login) -> Self {
+        let safe = matches!(inbound.method, Method::GET | Method::HEAD);
+        let entrance = match (&inbound.query, safe) {
+            (_, false) => login.entrance("/"),
+            (Some(query), true) => login.entrance(&format!("{}?{query}", inbound.path.as_str())),
+            (None, true) => login.entrance(inbound.path.as_str()),
+        };
+        Self { navigation: inbound.is_navigation(), safe, entrance, ended: None }
     }
 
     /// To the login page: 302 for GET and HEAD, 303 for what must not be repeated there (RFC 9110, section 15.4.4).
-    fn to_login(&self, reason: &'static str) -> (ResponseHead, Bytes) {
+    fn to_login(&self) -> (ResponseHead, Bytes) {
         let status = if self.safe { StatusCode::FOUND } else { StatusCode::SEE_OTHER };
-        let back = if self.safe { self.path_and_query.as_str() } else { "/" };
-        let mut location =
-            format!("{}/login?return={}", self.reserved_prefix, utf8_percent_encode(back, IN_QUERY));
-        if let Some(ended) = self.ended {
-            location.push_str("&reason=");
-            location.push_str(ended.as_str());
-        } else if reason == "login_too_old" {
-            location.push_str("&reason=login_too_old");
-        }
-        let head = ResponseHead::new(status).with("Location", location).with("Cache-Control", "no-store");
+        let head =
+            ResponseHead::new(status).with("Location", &self.entrance).with("Cache-Control", "no-store");
         (head, Bytes::new())
     }
 }
@@ -103,7 +83,7 @@ fn json(status: StatusCode, reason: &str, asked: Option<&Asked>, request_id: &st
     if let Some(asked) = asked
         && status == StatusCode::UNAUTHORIZED
     {
-        body["login"] = format!("{}/login", asked.reserved_prefix).into();
+        body["login"] = asked.entrance.as_str().into();
     }
     body.to_string().into()
 }

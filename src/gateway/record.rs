@@ -2,7 +2,9 @@
 //!
 //! A record that is dropped is written, however its request ended. Nothing is gathered when the log is off.
 
+use std::cell::Cell;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,15 +34,15 @@ struct Details {
     path: String,
     has_query: bool,
     request_id: String,
-    referer: Option<String>,
-    user_agent: Option<String>,
+    referer: Option<Vec<u8>>,
+    user_agent: Option<Vec<u8>>,
     route: Option<String>,
     upstream: Option<String>,
     upstream_took: Option<Duration>,
     reason: Option<&'static str>,
     status: u16,
     sent: u64,
-    received: u64,
+    received: Rc<Cell<u64>>,
     complete: bool,
 }
 
@@ -67,7 +69,7 @@ impl Record {
             reason: None,
             status: 0,
             sent: 0,
-            received: 0,
+            received: Rc::default(),
             complete: false,
         };
         Self(log.is_on().then(|| Box::new(details())))
@@ -88,10 +90,8 @@ impl Record {
             details.path = inbound.path.as_str().to_owned();
             details.has_query = inbound.query.is_some();
             details.request_id.clone_from(&inbound.request_id);
-            let text =
-                |name| inbound.fields.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
-            details.user_agent = text("user-agent");
-            details.referer = text("referer").map(without_query);
+            details.user_agent = inbound.fields.get("user-agent").map(<[u8]>::to_vec);
+            details.referer = inbound.fields.get("referer").map(<[u8]>::to_vec);
         });
     }
 
@@ -123,6 +123,11 @@ impl Record {
         self.note(|details| details.status = status.as_u16());
     }
 
+    /// Where the bytes of the request's body are to be counted; `None` when the log is off.
+    pub fn received(&self) -> Option<Rc<Cell<u64>>> {
+        self.0.as_ref().map(|details| details.received.clone())
+    }
+
     /// More of the response's body has gone.
     pub fn sent(&mut self, bytes: u64) {
         self.note(|details| details.sent += bytes);
@@ -132,12 +137,6 @@ impl Record {
     pub fn complete(&mut self) {
         self.note(|details| details.complete = true);
     }
-}
-
-/// A referring page's address without its query and fragment, which may hold secrets.
-fn without_query(mut address: String) -> String {
-    address.truncate(address.find(['?', '#']).unwrap_or(address.len()));
-    address
 }
 
 fn protocol(version: Version) -> &'static str {
@@ -165,7 +164,7 @@ impl Drop for Record {
             protocol: protocol(details.version),
             status: if gone_before_an_answer { CLIENT_GONE } else { details.status },
             sent: details.sent,
-            received: details.received,
+            received: details.received.get(),
             took: details.started.elapsed(),
             upstream_took: details.upstream_took,
             upstream: details.upstream.as_deref(),
