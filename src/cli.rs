@@ -7,14 +7,22 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Problems, Source};
 
 pub mod check;
+pub mod completions;
+pub mod demo;
 pub mod explain;
+pub mod hash_password;
+pub mod healthcheck;
 pub mod init;
+pub mod man;
+pub mod program_log;
 pub mod schema;
+pub mod serve;
+pub mod users;
 
 /// The exit code for a bad configuration (EX_CONFIG of sysexits.h).
 pub const BAD_CONFIGURATION: u8 = 78;
@@ -31,6 +39,10 @@ pub struct Cli {
 /// One file per command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Try it: a gateway with a small application behind it, no file needed
+    Demo(demo::Args),
+    /// Run the gateway
+    Serve(serve::Args),
     /// Check a configuration: all errors, each with its place
     Check(check::Args),
     /// Tell which route and which rule a request meets, and what the application would receive
@@ -39,16 +51,35 @@ pub enum Command {
     Init(init::Args),
     /// Print the JSON Schema of the configuration
     Schema(schema::Args),
+    /// Hash a password for `users`
+    HashPassword(hash_password::Args),
+    /// Add, list and remove users in a users file
+    Users(users::Args),
+    /// Ask a running gateway whether it is ready
+    Healthcheck(healthcheck::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Print the manual page
+    Man(man::Args),
 }
 
 impl Command {
     /// Carries the command out.
     pub fn run(self) -> ExitCode {
         match self {
+            Command::Demo(args) => ended(demo::run(&args, |yaml| {
+                serve::serve(&Source::Text { name: "<demo>".to_owned(), text: yaml.to_owned() })
+            })),
+            Command::Serve(args) => ended(serve::run(&args)),
             Command::Check(args) => check::run(args),
             Command::Explain(args) => explain::run(args),
             Command::Init(args) => init::run(args),
             Command::Schema(args) => schema::run(args),
+            Command::HashPassword(args) => ended(hash_password::run(&args)),
+            Command::Users(args) => ended(users::run(&args)),
+            Command::Healthcheck(args) => ended(healthcheck::run(&args)),
+            Command::Completions(args) => ended(completions::run(&args, Cli::command())),
+            Command::Man(args) => ended(man::run(&args, Cli::command())),
         }
     }
 }
@@ -85,6 +116,10 @@ pub fn print(text: &str) -> ExitCode {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => failed(&error),
         _ => ExitCode::SUCCESS,
     }
+}
+
+fn ended(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|error| failed(&format_args!("{error:#}")))
 }
 
 /// Says why a command failed.

@@ -1,3 +1,281 @@
-//! Gateway: the pipeline.
+//! Gateway: the way of a request, from its head to the head of its response.
+//!
+//! Comes in: a request from any connection, HTTP/1 or HTTP/2. Goes out: a response whose body is still on its way.
+//! [`Gateway::answer`] asks the questions in order; [`Gateway::handle`] stands around it, with the clock, the log line
+//! and an answer for what was refused. Each worker has its own gateway, so nothing here is locked or shared.
+
 pub mod access_log;
+pub mod body;
+pub mod isolate;
+mod own_pages;
+pub mod pages;
+pub mod record;
+pub mod refusal;
 pub mod settings;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use crate::body::RequestBody;
+use crate::clock::Timestamp;
+use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
+use crate::login::{Login, NONCE_COOKIES};
+use crate::message::{RequestHead, ResponseHead};
+use crate::peer::{Peer, Scheme};
+use crate::route::Routes;
+use crate::session::record::Session;
+use crate::session::{Memo, Sessions, Visitor, cookie};
+use crate::upstream::exchange::{Answer, Tunnel};
+use crate::upstream::{HostHeader, Upstream};
+use body::Body;
+use pages::Asked;
+use record::Record;
+use refusal::Refusal;
+use settings::Settings;
+
+/// The pipeline of one worker.
+#[derive(Debug)]
+pub struct Gateway {
+    settings: Arc<Settings>,
+    rules: Rc<Rules>,
+    routes: Routes,
+    upstreams: Vec<Upstream>,
+}
+
+/// A request that has arrived.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its head as received.
+    pub head: RequestHead,
+    /// Its body, still on its way.
+    pub body: RequestBody,
+    /// Who sent it.
+    pub peer: Rc<Peer>,
+    /// What its connection remembers of the last visitor.
+    pub memo: Rc<RefCell<Memo>>,
+    /// It came in where everybody is sent to https.
+    pub redirect_to_https: bool,
+}
+
+/// A response on its way out.
+#[derive(Debug)]
+pub struct Response {
+    /// Its head, without framing fields.
+    pub head: ResponseHead,
+    /// Its body, still on its way.
+    pub body: Body,
+    /// The upstream's end of an upgraded connection, and whose it is.
+    pub tunnel: Option<(Tunnel, Option<Arc<Session>>)>,
+    /// The client's connection cannot carry another request.
+    pub close: bool,
+    /// Its line in the access log.
+    pub record: Record,
+}
+
+/// What one step hands to the next when there is something to say to the client.
+struct Reply {
+    head: ResponseHead,
+    body: Body,
+    tunnel: Option<(Tunnel, Option<Arc<Session>>)>,
+}
+
+/// What is known of a request while it is answered; outlives a refusal.
+#[derive(Default)]
+struct Trail {
+    asked: Option<Asked>,
+    request_id: String,
+    secure: bool,
+}
+
+impl Gateway {
+    /// A gateway as configured.
+    pub fn new(settings: Arc<Settings>) -> Self {
+        let trusted = settings.trusted_proxies.clone();
+        Self {
+            rules: Rc::new(Rules::new(settings.names.clone(), settings.response_headers.clone(), trusted)),
+            routes: Routes::new(settings.routes.clone()),
+            upstreams: settings
+                .upstreams
+                .iter()
+                .map(|(upstream, tls)| Upstream::new(upstream.clone(), tls))
+                .collect(),
+            settings,
+        }
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Closes connections to upstreams that have been idle for too long.
+    pub fn sweep(&self) {
+        self.upstreams.iter().for_each(Upstream::sweep);
+    }
+
+    /// Whether a session that opened a tunnel still lives.
+    pub fn is_alive(&self, session: &Session) -> bool {
+        let now = self.settings.clock.now();
+        session.ended().is_none() && self.sessions().lifetime().verdict(session, now).is_ok()
+    }
+
+    /// Answers a request, whatever happens.
+    pub async fn handle(&self, arrival: Arrival) -> Response {
+        let now = self.settings.clock.now();
+        let mut record = Record::open(&self.settings.access_log, &arrival.peer, arrival.head.version, now);
+        let mut trail = Trail::default();
+        let longest = self.settings.timeouts.request;
+        let answer = self.answer(arrival, now, &mut trail, &mut record);
+        let reply = if longest.is_zero() {
+            answer.await
+        } else {
+            tokio::time::timeout(longest, answer).await.unwrap_or(Err(Refusal::Deadline))
+        };
+        let (Reply { mut head, body, tunnel }, close) = match reply {
+            Ok(reply) => (reply, false),
+            Err(refusal) => (self.refused(&refusal, &trail, &mut record), refusal.ends_connection()),
+        };
+        let returning = Returning { request_id: &trail.request_id, secure: trail.secure, date: &date_now() };
+        headers::finish(&mut head, &self.rules, &returning);
+        record.status(head.status);
+        Response { head, body, tunnel, close, record }
+    }
+
+    /// A response to what could not be read as a request.
+    pub fn unreadable(&self, refusal: &Refusal, peer: &Peer, version: http::Version) -> Response {
+        let now = self.settings.clock.now();
+        let mut record = Record::open(&self.settings.access_log, peer, version, now);
+        let trail = Trail { request_id: fresh_id(), ..Trail::default() };
+        let Reply { mut head, body, .. } = self.refused(refusal, &trail, &mut record);
+        head.fields.append("Date", date_now());
+        record.status(head.status);
+        Response { head, body, tunnel: None, close: true, record }
+    }
+
+    /// The questions, in order. Each answer is what the next question needs.
+    async fn answer(
+        &self,
+        arrival: Arrival,
+        now: Timestamp,
+        trail: &mut Trail,
+        record: &mut Record,
+    ) -> Result<Reply, Refusal> {
+        let Arrival { head, mut body, peer, memo, redirect_to_https } = arrival;
+        let mut inbound = headers::inbound(head, &peer, &self.rules, fresh_id)?;
+        trail.follow(&inbound, &self.settings.login);
+        record.request(&inbound);
+        if redirect_to_https {
+            return Ok(self.to_https(&inbound));
+        }
+        let limits = (self.settings.limits.body, self.settings.timeouts.body);
+        body.restrict(limits.0, limits.1, self.rules.clone()).map_err(Refusal::Wire)?;
+        body.count_for(record.received());
+        if let Some(page) = self.own_page(inbound.path.as_str()) {
+            return self.page(page.to_owned(), inbound, body, &memo, now, record).await;
+        }
+        let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method)?;
+        let shown = self.take_cookies(&mut inbound);
+        let visitor = match route.access.looks_at_sessions() {
+            true => self.sessions().recognise(&shown, &mut memo.borrow_mut(), now),
+            false => Visitor::nobody(),
+        };
+        record.visitor(&visitor);
+        trail.ended(&visitor);
+        let pass = route.access.admit(visitor.session(), now).map_err(Refusal::Access)?;
+        let upstream = &self.upstreams[route.upstream];
+        record.route(&route.name, upstream.name());
+        let host = match upstream.host() {
+            HostHeader::Fixed(name) => HostChoice::Name(name),
+            HostHeader::Preserve | HostHeader::Upstream => HostChoice::Preserve,
+        };
+        let outgoing = headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
+        let answered = upstream.send(&outgoing, body).await;
+        record.answered();
+        let answer = answered.map_err(|error| Refusal::of_upstream(upstream.name(), error))?;
+        Ok(self.returned(answer, &visitor, now))
+    }
+
+    /// How the upstream's answer returns.
+    fn returned(&self, answer: Answer, visitor: &Visitor, now: Timestamp) -> Reply {
+        let (mut head, body, tunnel) = match answer {
+            Answer::Response(head, body) => (head, Body::from_upstream(body, self.rules.clone()), None),
+            Answer::Upgrade(head, tunnel) => {
+                (head, Body::Empty, Some((tunnel, visitor.session_held().cloned())))
+            }
+        };
+        let our_cookies = [self.sessions().cookie_name(), NONCE_COOKIES[0], NONCE_COOKIES[1]];
+        headers::incoming(&mut head, &our_cookies);
+        if let Some(ticket) = self.sessions().greet(visitor, now) {
+            set_cookie(&mut head, ticket.set_cookie());
+        }
+        Reply { head, body, tunnel }
+    }
+
+    /// What a refused request is answered with.
+    fn refused(&self, refusal: &Refusal, trail: &Trail, record: &mut Record) -> Reply {
+        refusal.log(&trail.request_id);
+        record.reason(refusal.status_and_reason().1);
+        let (head, bytes) = pages::refusal(refusal, trail.asked.as_ref(), &trail.request_id);
+        Reply { head, body: Body::Full(bytes), tunnel: None }
+    }
+
+    fn to_https(&self, inbound: &Inbound) -> Reply {
+        let authority = match &self.settings.public_url {
+            Some(public) => &public.authority,
+            None => inbound.host.name(),
+        };
+        let query = inbound.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
+        let location = format!("https://{authority}{}{query}", inbound.path.as_str());
+        let head = ResponseHead::new(StatusCode::PERMANENT_REDIRECT).with("Location", location);
+        Reply { head, body: Body::Full(Bytes::new()), tunnel: None }
+    }
+
+    fn take_cookies(&self, inbound: &mut Inbound) -> cookie::Shown {
+        for nonce in NONCE_COOKIES {
+            cookie::take(&mut inbound.fields, nonce);
+        }
+        cookie::take(&mut inbound.fields, self.sessions().cookie_name())
+    }
+
+    fn sessions(&self) -> &Sessions {
+        &self.settings.sessions
+    }
+}
+
+impl Trail {
+    fn follow(&mut self, inbound: &Inbound, login: &Login) {
+        self.request_id.clone_from(&inbound.request_id);
+        self.secure = inbound.client.scheme == Scheme::Https;
+        self.asked = Some(Asked::of(inbound, login));
+    }
+
+    fn ended(&mut self, visitor: &Visitor) {
+        if let Some(asked) = &mut self.asked {
+            asked.ended = visitor.ended();
+        }
+    }
+}
+
+/// Adds one of our cookies; nobody between here and the browser may keep the response for others.
+fn set_cookie(head: &mut ResponseHead, value: &str) {
+    head.fields.append("Set-Cookie", value);
+    if !head.fields.lists("cache-control", "no-store") {
+        head.fields.set("Cache-Control", "no-store");
+    }
+}
+
+/// 128 random bits in hex.
+fn fresh_id() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system has random numbers");
+    format!("{:032x}", u128::from_ne_bytes(bytes))
+}
+
+fn date_now() -> String {
+    httpdate::fmt_http_date(SystemTime::now())
+}

@@ -25,7 +25,7 @@ mod target;
 pub use forwarded::Client;
 pub use host::Host;
 pub use inbound::{Inbound, Upgrade, inbound, is_navigation};
-pub use incoming::{Returning, incoming};
+pub use incoming::{Returning, finish, incoming};
 pub use outgoing::{HostChoice, outgoing};
 pub use path::{InvalidPath, NormalPath};
 

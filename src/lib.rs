@@ -1,9 +1,12 @@
 //! Cloakroom: a reverse proxy that adds sessions and login to applications that have none.
 pub mod access;
 pub mod admin;
+pub mod assembly;
+pub mod body;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod deadline;
 pub mod gateway;
 pub mod headers;
 pub mod identity;
@@ -13,4 +16,6 @@ pub mod peer;
 pub mod route;
 pub mod server;
 pub mod session;
+pub mod stream;
 pub mod upstream;
+pub mod wire;

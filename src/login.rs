@@ -1,72 +1,388 @@
 //! Login: how people prove who they are.
-use std::path::PathBuf;
-use std::time::Duration;
+//!
+//! Comes in: requests for our own pages under the reserved prefix, and who is asking. Goes out: pages, redirects, tickets.
+//! Never signs anybody in or out for a form that was not filled in on our page in this browser, never sends anybody
+//! to another site, and never says whether a name is known.
 
-use secrecy::SecretString;
+use std::net::IpAddr;
+use std::sync::Arc;
 
-/// `login:`
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Heading of the page (default `Cloakroom`).
-    pub title: String,
-    /// Languages to offer, first choice for browsers that name none of them.
-    pub languages: Languages,
-    /// `login.local`, when configured.
-    pub local: Option<LocalSettings>,
-    /// `login.throttle`.
-    pub throttle: ThrottleSettings,
+use http::{Method, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::clock::Timestamp;
+use crate::login::desk::Desk;
+use crate::login::local::Local;
+use crate::login::page::Pages;
+use crate::login::target::return_target;
+use crate::login::text::Language;
+use crate::login::throttle::Throttle;
+use crate::login::users::{UsersError, UsersSource};
+use crate::message::Fields;
+use crate::session::{Sessions, Visitor};
+
+mod desk;
+pub mod form;
+pub mod guard;
+pub mod local;
+pub mod page;
+pub mod password;
+pub mod settings;
+pub mod target;
+pub mod text;
+pub mod throttle;
+pub mod users;
+
+pub use guard::NONCE_COOKIES;
+pub use page::Reply;
+pub use settings::{Languages, LocalSettings, LocalUser, Settings, ThrottleSettings};
+
+/// A request for one of our own pages.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// The path below the reserved prefix: `/login`.
+    pub path: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// The query, without its question mark.
+    pub query: Option<&'a str>,
+    /// The fields, other cookies included.
+    pub fields: &'a Fields,
+    /// The body of a POST: at most 64 KiB, whole.
+    pub form: &'a [u8],
+    /// Who is asking; for `/session` recognised quietly.
+    pub visitor: &'a Visitor,
+    /// From where; `None` over a Unix socket.
+    pub client: Option<IpAddr>,
+    /// Whether the browser speaks TLS, to us or to a proxy we trust.
+    pub secure: bool,
+    /// What the browser's `Origin` may say: `scheme://host[:port]`, of `public_url` or else of `Host`.
+    pub origins: &'a [String],
 }
 
-/// `login.languages`: `auto` follows `Accept-Language`; otherwise always the named one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Languages {
-    /// By `Accept-Language`.
-    #[default]
-    Auto,
-    /// Always English.
-    English,
-    /// Always Korean.
-    Korean,
+/// The pages under the reserved prefix, and the login methods behind them.
+#[derive(Debug)]
+pub struct Login {
+    prefix: String,
+    languages: Languages,
+    local: Option<Local>,
+    pages: Pages,
 }
 
-/// `login.local`
-#[derive(Clone, Debug, Default)]
-pub struct LocalSettings {
-    /// Users in the configuration.
-    pub users: Vec<LocalUser>,
-    /// More users, in a file of the same form, read again when it changes.
-    pub users_file: Option<PathBuf>,
+/// `WWW-Authenticate` of every 401: RFC 9110, section 11.6.1, wants one, and browsers leave a scheme they do not know alone.
+pub const CHALLENGE: &str = "Cookie realm=\"cloakroom\"";
+
+impl Login {
+    /// Login as configured, its pages under `prefix` (`/_cloakroom`). `source` reads `users_file`, where there is one.
+    pub fn new(
+        settings: Settings,
+        prefix: &str,
+        source: Option<UsersSource>,
+        throttle: Arc<Throttle>,
+    ) -> Result<Self, UsersError> {
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        let title = if settings.title.is_empty() { "Cloakroom" } else { &settings.title };
+        let pages = Pages::new(title, &prefix);
+        let limits = settings.throttle;
+        let local = settings.local.map(|local| Local::new(local, source, throttle, limits)).transpose()?;
+        Ok(Self { prefix, languages: settings.languages, local, pages })
+    }
+
+    /// Where to send somebody who must sign in first, so that they come back to `target` (path and query).
+    pub fn entrance(&self, target: &str) -> String {
+        match return_target(target, &self.prefix) {
+            "/" => format!("{}/login", self.prefix),
+            safe => format!("{}/login?return={}", self.prefix, utf8_percent_encode(safe, NON_ALPHANUMERIC)),
+        }
+    }
+
+    /// Answers a request for one of our own pages.
+    pub async fn answer(&self, ask: Ask<'_>, sessions: &Sessions, now: Timestamp) -> Reply {
+        let language = Language::choose(self.languages, ask.fields.text("accept-language"));
+        let desk = Desk { login: self, ask: &ask, sessions, language, now };
+        match (ask.path.trim_start_matches('/'), ask.method) {
+            ("login", &(Method::GET | Method::HEAD)) => desk.login_page(),
+            ("login", &Method::POST) => desk.sign_in().await,
+            ("logout", &(Method::GET | Method::HEAD)) => desk.logout_page(StatusCode::OK, None),
+            ("logout", &Method::POST) => desk.sign_out(),
+            ("session", &(Method::GET | Method::HEAD)) => desk.session(),
+            ("login" | "logout", _) => desk.not_allowed("GET, HEAD, POST"),
+            ("session", _) => desk.not_allowed("GET, HEAD"),
+            _ => desk.notice(StatusCode::NOT_FOUND, language.words().not_found),
+        }
+    }
 }
 
-/// One user.
-#[derive(Clone, Debug)]
-pub struct LocalUser {
-    /// Name.
-    pub name: String,
-    /// argon2id (`$argon2id$…`) or bcrypt (`$2y$…`) hash.
-    pub password: SecretString,
-    /// E-mail address.
-    pub email: Option<String>,
-    /// Name for people.
-    pub full_name: Option<String>,
-    /// Groups.
-    pub groups: Vec<String>,
-    /// `disabled: true` keeps the entry and refuses the login.
-    pub disabled: bool,
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-/// `login.throttle`: failed attempts in a window.
-#[derive(Clone, Copy, Debug)]
-pub struct ThrottleSettings {
-    /// Default 5 in 15 minutes.
-    pub per_user: (u32, Duration),
-    /// Default 50 in 15 minutes.
-    pub per_ip: (u32, Duration),
-}
+    use argon2::password_hash::PasswordHasher as _;
+    use secrecy::{SecretBox, SecretString};
 
-impl Default for ThrottleSettings {
-    fn default() -> Self {
-        let window = Duration::from_secs(15 * 60);
-        Self { per_user: (5, window), per_ip: (50, window) }
+    use super::*;
+    use crate::session::cookie::take;
+    use crate::session::memory::MemoryStore;
+    use crate::session::{CookieSettings, Create, Key, Memo, SameSite, Settings as SessionSettings};
+
+    /// A browser in front of the pages.
+    struct Browser {
+        login: Login,
+        sessions: Sessions,
+        jar: Vec<(String, String)>,
+        fields: Vec<(&'static str, &'static str)>,
+        address: &'static str,
+        now: Timestamp,
+    }
+
+    impl Browser {
+        fn new() -> Self {
+            let weak = argon2::Argon2::from(argon2::Params::new(8, 1, 1, None).expect("valid"));
+            let hash = weak.hash_password_with_salt(b"correct horse", b"saltsaltsalt").expect("hashed");
+            let alice = LocalUser {
+                name: "alice".to_owned(),
+                password: SecretString::from(hash.to_string()),
+                email: Some("alice@example.com".to_owned()),
+                full_name: None,
+                groups: vec!["staff".to_owned()],
+                disabled: false,
+            };
+            let gone = LocalUser { name: "gone".to_owned(), disabled: true, ..alice.clone() };
+            let local = Some(LocalSettings { users: vec![alice, gone], users_file: None });
+            let settings = Settings { title: "Example".to_owned(), local, ..Settings::default() };
+            let login = Login::new(settings, "/_cloakroom", None, Arc::default()).expect("valid");
+            let now = Timestamp::from_unix_millis(1_800_000_000_000);
+            let fields = vec![("Origin", "https://app.example"), ("Sec-Fetch-Site", "same-origin")];
+            Self { login, sessions: sessions(), jar: vec![], fields, address: "192.0.2.1", now }
+        }
+
+        async fn ask(&mut self, method: Method, path: &str, query: &str, form: &str) -> Reply {
+            let mut fields = Fields::new();
+            fields.append("Content-Type", "application/x-www-form-urlencoded");
+            self.fields.iter().for_each(|(name, value)| fields.append(name, value));
+            let jar: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            fields.append("Cookie", jar.join("; "));
+            let shown = take(&mut fields, self.sessions.cookie_name());
+            let visitor = self.sessions.recognise(&shown, &mut Memo::default(), self.now);
+            let ask = Ask {
+                path,
+                method: &method,
+                query: Some(query),
+                fields: &fields,
+                form: form.as_bytes(),
+                visitor: &visitor,
+                client: self.address.parse().ok(),
+                secure: true,
+                origins: &["https://app.example".to_owned()],
+            };
+            let reply = self.login.answer(ask, &self.sessions, self.now).await;
+            for cookie in reply.head.fields.get_all("set-cookie") {
+                let cookie = std::str::from_utf8(cookie).expect("text");
+                let (name, rest) = cookie.split_once('=').expect("a pair");
+                self.jar.retain(|(kept, _)| kept != name);
+                if !cookie.contains("Max-Age=0") {
+                    self.jar.push((name.to_owned(), rest.split(';').next().expect("a value").to_owned()));
+                }
+            }
+            reply
+        }
+
+        async fn get(&mut self, path: &str, query: &str) -> Reply {
+            self.ask(Method::GET, path, query, "").await
+        }
+
+        /// Posts a form with the token of the page it stands on.
+        async fn post(&mut self, path: &str, form: &str) -> Reply {
+            let page = self.get(path, "").await;
+            let form = format!("{form}&token={}", between(text(&page), "name=\"token\" value=\"", "\""));
+            self.ask(Method::POST, path, "", &form).await
+        }
+
+        async fn sign_in(&mut self, user: &str, password: &str) -> Reply {
+            self.post("/login", &format!("username={user}&password={password}&return=%2Freports%3Fa%3D1"))
+                .await
+        }
+
+        fn session_cookie(&self) -> Option<String> {
+            let found = self.jar.iter().find(|(name, _)| name == self.sessions.cookie_name());
+            found.map(|(_, value)| value.clone())
+        }
+
+        async fn who(&mut self) -> serde_json::Value {
+            serde_json::from_slice(&self.get("/session", "").await.body).expect("JSON")
+        }
+    }
+
+    fn sessions() -> Sessions {
+        let hour = Duration::from_secs(3600);
+        let settings = SessionSettings {
+            idle: hour,
+            absolute: 12 * hour,
+            anonymous: hour,
+            remember: 720 * hour,
+            cookie: CookieSettings {
+                name: "__Host-cloakroom".to_owned(),
+                secure: true,
+                same_site: SameSite::Lax,
+                path: "/".to_owned(),
+                domain: None,
+                partitioned: false,
+            },
+            max_sessions: 1000,
+            keys: vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }],
+            create: Create::Lazy,
+        };
+        let store = MemoryStore::new(settings.max_sessions, settings.lifetime());
+        Sessions::new(settings, Arc::new(store))
+    }
+
+    fn text(reply: &Reply) -> &str {
+        std::str::from_utf8(&reply.body).expect("text")
+    }
+
+    fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
+        let rest = text.split_once(start).map(|(_, rest)| rest).unwrap_or_default();
+        rest.split(end).next().unwrap_or_default()
+    }
+
+    fn status(reply: &Reply) -> u16 {
+        reply.head.status.as_u16()
+    }
+
+    #[tokio::test]
+    async fn the_right_password_lets_in_and_leads_back() {
+        let mut browser = Browser::new();
+        let reply = browser.sign_in("alice", "correct+horse").await;
+        assert_eq!((status(&reply), reply.head.fields.text("location")), (303, Some("/reports?a=1")));
+        assert_eq!(reply.head.fields.text("cache-control"), Some("no-store"));
+        let who = browser.who().await;
+        assert_eq!((&who["user"], &who["groups"][0]), (&"alice".into(), &"staff".into()));
+        assert_eq!(who["expires"], 1_800_000_000 + 3600);
+        assert_eq!(browser.jar.len(), 1, "the login's own cookie has gone");
+    }
+
+    #[tokio::test]
+    async fn a_second_login_gets_a_new_id_and_the_old_one_is_dead() {
+        let mut browser = Browser::new();
+        browser.sign_in("alice", "correct+horse").await;
+        let first = browser.session_cookie().expect("signed in");
+        browser.sign_in("alice", "correct+horse").await;
+        let second = browser.session_cookie().expect("signed in");
+        assert_ne!(first, second);
+        browser.jar = vec![("__Host-cloakroom".to_owned(), first)];
+        assert!(browser.who().await["user"].is_null());
+    }
+
+    #[tokio::test]
+    async fn unknown_disabled_and_mistaken_get_the_same_answer() {
+        let mut pages = vec![];
+        for (user, password) in
+            [("alice", "wrong"), ("gone_", "x"), ("gone", "correct+horse"), ("ALICE", "correct+horse")]
+        {
+            let mut browser = Browser::new();
+            let reply = browser.sign_in(user, password).await;
+            assert_eq!(status(&reply), 401);
+            assert!(reply.head.fields.contains("www-authenticate"));
+            assert!(browser.session_cookie().is_none());
+            let page = text(&reply).replace(&format!("value=\"{user}\""), "");
+            pages.push(page.replace(between(text(&reply), "name=\"token\" value=\"", "\""), ""));
+        }
+        assert!(pages.iter().all(|page| page == &pages[0]));
+    }
+
+    #[tokio::test]
+    async fn a_form_that_was_not_ours_signs_nobody_in() {
+        let right = "username=alice&password=correct+horse";
+        let mut without_token = Browser::new();
+        without_token.get("/login", "").await;
+        let reply = without_token.ask(Method::POST, "/login", "", right).await;
+        assert_eq!(status(&reply), 403);
+        assert!(text(&reply).contains("name=\"token\""), "with a fresh form to try again");
+
+        let mut attacker = Browser::new();
+        let page = attacker.get("/login", "").await;
+        let token = between(text(&page), "name=\"token\" value=\"", "\"");
+        let mut victim = Browser::new();
+        victim.get("/login", "").await;
+        assert_eq!(
+            status(&victim.ask(Method::POST, "/login", "", &format!("{right}&token={token}")).await),
+            403
+        );
+
+        for field in [("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")] {
+            let mut browser = Browser::new();
+            browser.fields = vec![field];
+            assert_eq!(status(&browser.post("/login", right).await), 403, "{field:?}");
+            assert!(browser.session_cookie().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_sent_to_another_site() {
+        for target in
+            ["//evil.example", "/%5Cevil.example", "https:evil.example", "https://app.example@evil.example/"]
+        {
+            let mut browser = Browser::new();
+            let page = browser.get("/login", &format!("return={target}")).await;
+            assert_eq!(between(text(&page), "name=\"return\" value=\"", "\""), "&#x2f;", "{target}");
+            let form = format!("username=alice&password=correct+horse&return={target}");
+            let reply = browser.post("/login", &form).await;
+            assert_eq!((status(&reply), reply.head.fields.text("location")), (303, Some("/")));
+            let reply = browser.post("/logout", &format!("return={target}")).await;
+            assert_eq!((status(&reply), reply.head.fields.text("location")), (303, Some("/")));
+        }
+    }
+
+    #[tokio::test]
+    async fn too_many_failures_wait_and_the_person_gets_in_from_elsewhere() {
+        let mut browser = Browser::new();
+        for _ in 0..5 {
+            assert_eq!(status(&browser.sign_in("alice", "wrong").await), 401);
+        }
+        let reply = browser.sign_in("Alice", "correct+horse").await;
+        assert_eq!((status(&reply), reply.head.fields.text("retry-after")), (429, Some("900")));
+        browser.address = "198.51.100.7";
+        assert_eq!(status(&browser.sign_in("alice", "correct+horse").await), 303);
+    }
+
+    #[tokio::test]
+    async fn signing_out_takes_a_form_of_ours_and_ends_the_session() {
+        let mut browser = Browser::new();
+        browser.sign_in("alice", "correct+horse").await;
+        let cookie = browser.session_cookie().expect("signed in");
+        browser.get("/logout", "").await;
+        assert_eq!(status(&browser.ask(Method::POST, "/logout", "", "token=x").await), 403);
+        assert_eq!(browser.who().await["user"], "alice");
+
+        let reply = browser.post("/logout", "").await;
+        assert_eq!((status(&reply), reply.head.fields.text("location")), (303, Some("/_cloakroom/logout")));
+        assert_eq!(reply.head.fields.text("clear-site-data"), Some("\"cache\""));
+        assert!(browser.session_cookie().is_none());
+        browser.jar.push(("__Host-cloakroom".to_owned(), cookie));
+        let who = browser.who().await;
+        assert_eq!((&who["user"], &who["reason"]), (&serde_json::Value::Null, &"logout".into()));
+        assert!(text(&browser.get("/login", "").await).contains("You are signed out."));
+    }
+
+    #[tokio::test]
+    async fn no_page_shows_the_id() {
+        let mut browser = Browser::new();
+        browser.sign_in("alice", "correct+horse").await;
+        let cookie = browser.session_cookie().expect("signed in");
+        for path in ["/login", "/logout", "/session", "/nothing"] {
+            let reply = browser.get(path, "").await;
+            assert!(!text(&reply).contains(&cookie) && !text(&reply).contains(&cookie[..43]));
+        }
+    }
+
+    #[tokio::test]
+    async fn other_pages_and_methods_are_refused() {
+        let mut browser = Browser::new();
+        assert_eq!(status(&browser.get("/nothing", "").await), 404);
+        let reply = browser.ask(Method::DELETE, "/login", "", "").await;
+        assert_eq!((status(&reply), reply.head.fields.text("allow")), (405, Some("GET, HEAD, POST")));
+        assert_eq!(status(&browser.ask(Method::POST, "/session", "", "").await), 405);
+        assert_eq!(browser.login.entrance("/a?b=c"), "/_cloakroom/login?return=%2Fa%3Fb%3Dc");
+        assert_eq!(browser.login.entrance("//evil"), "/_cloakroom/login");
     }
 }

@@ -1,9 +1,12 @@
-//! The process: arguments, and one match from command to function.
+//! The process: arguments in, an exit code out.
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::Parser as _;
 use cloakroom::cli::Cli;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     Cli::parse().command.run()

@@ -116,28 +116,6 @@ impl Fields {
             .filter(|token| !token.is_empty())
     }
 
-    /// The same fields as a `HeaderMap`, for HTTP/2. What HTTP/2 cannot carry is left out.
-    pub fn to_header_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.len());
-        for (name, value) in self.iter() {
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
-            {
-                map.append(name, value);
-            }
-        }
-        map
-    }
-
-    /// Fields from a `HeaderMap`, as HTTP/2 brings them.
-    pub fn from_header_map(map: &HeaderMap) -> Self {
-        let mut fields = Self::new();
-        for (name, value) in map {
-            fields.append(name.as_str(), value.as_bytes());
-        }
-        fields
-    }
-
     fn name_of(&self, entry: &Entry) -> &str {
         name_in(&self.text, entry)
     }
@@ -155,6 +133,31 @@ fn name_in<'a>(text: &'a [u8], entry: &Entry) -> &'a str {
 fn value_in<'a>(text: &'a [u8], entry: &Entry) -> &'a [u8] {
     let start = (entry.start + entry.name) as usize;
     &text[start..start + entry.value as usize]
+}
+
+/// For HTTP/2; what HTTP/2 cannot carry is left out.
+impl From<&Fields> for HeaderMap {
+    fn from(fields: &Fields) -> Self {
+        let mut map = HeaderMap::with_capacity(fields.len());
+        for (name, value) in fields.iter() {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+            {
+                map.append(name, value);
+            }
+        }
+        map
+    }
+}
+
+impl From<&HeaderMap> for Fields {
+    fn from(map: &HeaderMap) -> Self {
+        let mut fields = Fields::new();
+        for (name, value) in map {
+            fields.append(name.as_str(), value.as_bytes());
+        }
+        fields
+    }
 }
 
 impl std::fmt::Debug for Fields {

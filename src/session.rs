@@ -123,7 +123,7 @@ impl Sessions {
                     Ok(()) => Ok(session),
                     Err(reason) => {
                         self.store.end(&session, reason);
-                        Err(Some(reason))
+                        Err(session.identity().map(|_| reason))
                     }
                 },
             };

@@ -1,6 +1,29 @@
 //! Upstream: who answers?
+//!
+//! Comes in: a request that is ready to leave. Goes out: a response, a tunnel, or why there is none. Each worker has
+//! its own upstreams and connections. Never looks at sessions, and never sends a request twice that may have been
+//! acted upon (RFC 9110, section 9.2.2).
+
+pub mod connect;
+pub mod exchange;
+pub mod pool;
+pub mod tls;
+
+use std::cell::Cell;
+use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
+
+use http::Method;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::body::RequestBody;
+use crate::message::RequestHead;
+use crate::wire::WireError;
+use connect::{Connection, ServerTls, connect};
+use exchange::{Answer, Exchange};
+use pool::{Place, Pool};
 
 /// One entry of `upstreams:`.
 #[derive(Clone, Debug)]
@@ -71,4 +94,166 @@ pub struct Tls {
     pub server_name: Option<String>,
     /// Client certificate chain (PEM) and its key (PEM).
     pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// Why an upstream did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No server could be reached.
+    #[error("no connection: {0}")]
+    Unreachable(io::Error),
+    /// Every connection that is allowed is in use.
+    #[error("all connections are in use")]
+    Busy,
+    /// No connection, or no progress on one, for too long.
+    #[error("the upstream took too long")]
+    TimedOut,
+    /// The connection ended before an answer began.
+    #[error("closed without an answer: {0}")]
+    Closed(WireError),
+    /// The answer is not HTTP.
+    #[error("not an HTTP response: {0}")]
+    Bad(WireError),
+    /// The client's body failed; the upstream is not to blame.
+    #[error("the request's body failed: {0}")]
+    Client(WireError),
+}
+
+/// A named group of servers, as one worker knows it.
+#[derive(Debug)]
+pub struct Upstream {
+    settings: Settings,
+    pools: Vec<Rc<Pool>>,
+    turn: Cell<usize>,
+}
+
+/// How often a server that was there a moment ago is asked again while it restarts, and for how long.
+const COMING_BACK_EVERY: Duration = Duration::from_millis(40);
+const COMING_BACK_WITHIN: Duration = Duration::from_secs(2);
+
+impl Upstream {
+    /// An upstream without connections yet. `tls` has one entry for each server, from [`tls::for_servers`].
+    pub fn new(settings: Settings, tls: &[Option<ServerTls>]) -> Self {
+        let pool = |(server, tls): (&Server, &Option<ServerTls>)| {
+            Rc::new(Pool::new(server.clone(), tls.clone(), settings.connections, settings.keep_alive))
+        };
+        let pools = settings.servers.iter().zip(tls).map(pool).collect();
+        Self { settings, pools, turn: Cell::new(0) }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// What it wants to be told as `Host`.
+    pub fn host(&self) -> &HostHeader {
+        &self.settings.host
+    }
+
+    /// Closes connections that have been idle for too long or that a server has closed.
+    pub fn sweep(&self) {
+        self.pools.iter().for_each(|pool| pool.sweep(self.settings.idle_timeout));
+    }
+
+    /// Sends a request and waits for the head of its response.
+    pub async fn send(&self, head: &RequestHead, mut body: RequestBody) -> Result<Answer, UpstreamError> {
+        let mut retries = self.settings.retries;
+        loop {
+            let repeatable = body.is_empty() && is_idempotent(&head.method);
+            let (place, connection) = self.connection(repeatable).await?;
+            let (pool, reused) = (place.pool().clone(), connection.reused);
+            let head_for_server = self.addressed(head, &pool);
+            let head = head_for_server.as_ref().unwrap_or(head);
+            let exchange = Exchange::begin(connection, place, head, body, self.settings.response_timeout);
+            let (error, returned) = match exchange.answer().await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            if !matches!(error, UpstreamError::Closed(_)) || !repeatable || (retries == 0 && !reused) {
+                return Err(error);
+            }
+            // A connection that had gone stale says nothing about the server: that does not count as a try.
+            if reused {
+                pool.drop_idle();
+            } else {
+                retries -= 1;
+                pool.note_failure();
+            }
+            body = returned;
+        }
+    }
+
+    /// The same head with the server's own name as `Host`, where that is asked for.
+    fn addressed(&self, head: &RequestHead, pool: &Pool) -> Option<RequestHead> {
+        let (HostHeader::Upstream, Server::Http(host, port) | Server::Https(host, port)) =
+            (&self.settings.host, &pool.server)
+        else {
+            return None;
+        };
+        let default_port = if pool.tls.is_some() { 443 } else { 80 };
+        let mut head = head.clone();
+        let authority = if *port == default_port { host.clone() } else { format!("{host}:{port}") };
+        head.fields.set("Host", authority);
+        Some(head)
+    }
+
+    /// A connection to one of the servers. Before anything is sent every server may be tried, and one that was there
+    /// a moment ago is given time to restart.
+    async fn connection(&self, repeatable: bool) -> Result<(Place, Connection), UpstreamError> {
+        let start = Instant::now();
+        loop {
+            let mut last_error = UpstreamError::Busy;
+            for pool in self.in_order() {
+                let place = match timeout(self.settings.connect_timeout, pool.place()).await {
+                    Ok(place) => place,
+                    Err(_) => continue,
+                };
+                if let Some(connection) = usable_idle(&pool, repeatable) {
+                    return Ok((place, connection));
+                }
+                match timeout(self.settings.connect_timeout, connect(&pool.server, pool.tls.as_ref())).await {
+                    Ok(Ok(connection)) => return Ok((place, connection)),
+                    Ok(Err(error)) => last_error = UpstreamError::Unreachable(error),
+                    Err(_) => last_error = UpstreamError::TimedOut,
+                }
+                pool.note_failure();
+            }
+            let comes_back =
+                self.pools.iter().any(|pool| pool.was_alive()) && start.elapsed() < COMING_BACK_WITHIN;
+            if !comes_back || !matches!(last_error, UpstreamError::Unreachable(_)) {
+                return Err(last_error);
+            }
+            sleep(COMING_BACK_EVERY).await;
+        }
+    }
+
+    /// The servers in the order in which to try them: those that failed a moment ago last.
+    fn in_order(&self) -> impl Iterator<Item = Rc<Pool>> {
+        let turn = self.turn.get();
+        self.turn.set(turn.wrapping_add(1));
+        let count = self.pools.len();
+        let mut order: Vec<_> =
+            (0..count).map(|step| self.pools[turn.wrapping_add(step) % count].clone()).collect();
+        if count > 1 {
+            let by_requests = self.settings.balance == Balance::LeastRequests;
+            order.sort_by_key(|pool| (pool.is_passed_over(), if by_requests { pool.active() } else { 0 }));
+        }
+        order.into_iter()
+    }
+}
+
+/// An idle connection that is still open. Where the request can be repeated, trying it tells soon enough; where it
+/// cannot, the socket is asked before.
+fn usable_idle(pool: &Pool, repeatable: bool) -> Option<Connection> {
+    loop {
+        let connection = pool.take_idle()?;
+        if repeatable || !connection.stream.is_stale() {
+            return Some(connection);
+        }
+    }
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }

@@ -1,6 +1,66 @@
-//! Settings of the pipeline: limits and timeouts.
+//! Settings of the pipeline: limits, timeouts, and what it is put together from.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::access_log::AccessLog;
+use crate::clock::Clock;
+use crate::headers::{IdentityNames, ResponseHeaders};
+use crate::login::Login;
+use crate::peer::Scheme;
+use crate::route::Route;
+use crate::session::Sessions;
+use crate::upstream;
+use crate::upstream::connect::ServerTls;
+
+/// Everything a worker needs to build its own gateway.
+#[derive(Debug)]
+pub struct Settings {
+    /// Names of the identity headers.
+    pub names: IdentityNames,
+    /// Changes to every response.
+    pub response_headers: ResponseHeaders,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where to, in order.
+    pub routes: Vec<Route>,
+    /// Who answers, with TLS for each server.
+    pub upstreams: Vec<(upstream::Settings, Vec<Option<ServerTls>>)>,
+    /// Limits.
+    pub limits: Limits,
+    /// Timeouts.
+    pub timeouts: Timeouts,
+    /// Prefix of the gateway's own pages, without a slash at its end.
+    pub reserved_prefix: String,
+    /// What browsers see, where it is configured.
+    pub public_url: Option<PublicUrl>,
+    /// Who?
+    pub sessions: Arc<Sessions>,
+    /// How people prove it.
+    pub login: Arc<Login>,
+    /// Where requests are noted.
+    pub access_log: Arc<AccessLog>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// `public_url:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// http or https.
+    pub scheme: Scheme,
+    /// Host, with its port unless that is the scheme's own.
+    pub authority: String,
+}
+
+impl PublicUrl {
+    /// `scheme://authority`, as browsers write it into `Origin`.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme.as_str(), self.authority)
+    }
+}
 
 /// `limits:`
 #[derive(Clone, Debug)]

@@ -18,28 +18,30 @@ pub struct Returning<'a> {
     pub request_id: &'a str,
     /// The client speaks https, to us or to a trusted proxy.
     pub secure: bool,
-    /// Names of cookies only the gateway may set.
-    pub our_cookies: &'a [&'a str],
     /// Now, as an IMF-fixdate (RFC 9110, section 5.6.7).
     pub date: &'a str,
 }
 
-/// Turns the upstream's head into the client's. Session instructions must have been read before.
-pub fn incoming(response: &mut ResponseHead, rules: &Rules, returning: &Returning<'_>) {
+/// Turns the upstream's head into the client's, interim ones too. Session instructions must have been read before.
+/// `our_cookies` are those that only the gateway may set.
+pub fn incoming(response: &mut ResponseHead, our_cookies: &[&str]) {
     let switched = response.status == StatusCode::SWITCHING_PROTOCOLS;
     let protocol = response.fields.get("upgrade").filter(|_| switched).map(<[u8]>::to_vec);
     let hop = HopByHop::of(&response.fields);
     let fields = &mut response.fields;
     fields.retain(|name, value| {
-        let our_cookie = name.eq_ignore_ascii_case("set-cookie") && sets_any(value, returning.our_cookies);
+        let our_cookie = name.eq_ignore_ascii_case("set-cookie") && sets_any(value, our_cookies);
         !(our_cookie || is_instruction(name) || hop.covers(name))
     });
     if let Some(protocol) = protocol {
         fields.append("Connection", "upgrade");
         fields.append("Upgrade", protocol);
-    } else if response.status.is_informational() {
-        return;
     }
+}
+
+/// Adds what every final response says, the upstream's and our own: what is configured, the date, the request's id.
+pub fn finish(response: &mut ResponseHead, rules: &Rules, returning: &Returning<'_>) {
+    let fields = &mut response.fields;
     if !fields.contains("date") {
         fields.append("Date", returning.date);
     }
@@ -74,12 +76,8 @@ mod tests {
     use super::*;
     use crate::headers::{IdentityNames, ResponseHeaders};
 
-    const RETURNING: Returning<'_> = Returning {
-        request_id: "id",
-        secure: true,
-        our_cookies: &["__Host-cloakroom", "cloakroom"],
-        date: "Sun, 06 Nov 1994 08:49:37 GMT",
-    };
+    const RETURNING: Returning<'_> =
+        Returning { request_id: "id", secure: true, date: "Sun, 06 Nov 1994 08:49:37 GMT" };
 
     /// Sends a response back; as lines of text.
     fn arrive(
@@ -90,7 +88,10 @@ mod tests {
     ) -> Vec<String> {
         let mut response = ResponseHead::new(StatusCode::from_u16(status).expect("a status"));
         list.iter().for_each(|(name, value)| response.fields.append(name, value));
-        incoming(&mut response, &Rules::new(IdentityNames::default(), changes, Vec::new()), returning);
+        incoming(&mut response, &["__Host-cloakroom", "cloakroom"]);
+        if status != 103 {
+            finish(&mut response, &Rules::new(IdentityNames::default(), changes, Vec::new()), returning);
+        }
         response.fields.iter().map(|(name, value)| format!("{name}: {}", value.escape_ascii())).collect()
     }
 

@@ -81,14 +81,14 @@ impl MemoryStore {
     /// Ends a session and what has taken its place. False when there was nothing left to end.
     pub fn end(&self, session: &Session, reason: EndReason) -> bool {
         let first = session.finish(reason);
-        if first {
+        if first && session.identity().is_some() {
             self.endings.insert(*session.digest(), reason);
         }
         self.drop_record(session);
         first
     }
 
-    /// Why the session that was kept under this digest ended, where that is still known.
+    /// Why the session that was kept under this digest ended, where that is still known and somebody was logged in to it.
     pub fn reason(&self, digest: &Digest) -> Option<EndReason> {
         self.endings.get(digest)
     }
@@ -133,7 +133,8 @@ fn records(room: u64, lifetime: &Arc<ArcSwap<Lifetime>>, endings: &Endings) -> R
                 RemovalCause::Expired => EndReason::Idle,
                 RemovalCause::Explicit | RemovalCause::Replaced => return,
             };
-            if session.ended().is_none() && session.finish(reason) {
+            let ended_now = session.ended().is_none() && session.finish(reason);
+            if ended_now && session.identity().is_some() {
                 endings.insert(*digest, reason);
             }
         })

@@ -14,7 +14,7 @@ use crate::session::record::{Draft, EndReason, Session};
 /// - a session lives from `create` or `replace` until `end`, `replace` or eviction, and never again after that;
 /// - `replace` is one step: at no moment do both ids live, and the old one is dead when the call returns;
 /// - an end wins over a `replace` at the same time: what follows ends as well;
-/// - for a while after an end, `reason` says why; it knows nothing of sessions that never were;
+/// - for a while after an end, `reason` says why; it knows only sessions that somebody was logged in to;
 /// - the number of sessions is bounded, and anonymous ones never displace those that somebody is logged in to.
 pub trait Store {
     /// The session kept under this digest, if it lives.
@@ -30,7 +30,7 @@ pub trait Store {
     /// Ends a session and what has taken its place. False when there was nothing left to end.
     fn end(&self, session: &Session, reason: EndReason) -> impl Future<Output = bool>;
 
-    /// Why the session that was kept under this digest ended, where that is still known.
+    /// Why the session that was kept under this digest ended, where that is still known and somebody was logged in to it.
     fn reason(&self, digest: &Digest) -> impl Future<Output = Option<EndReason>>;
 }
 

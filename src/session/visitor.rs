@@ -37,7 +37,7 @@ impl Visitor {
         self.session.as_ref()
     }
 
-    /// Why the session they showed is no more, where that is known.
+    /// Why the session they were logged in to is no more, where that is known.
     pub fn ended(&self) -> Option<EndReason> {
         self.ended
     }

@@ -1,0 +1,171 @@
+//! Assembly: a configuration becomes a running gateway.
+//!
+//! Comes in: a [`Config`]. Goes out: a [`Running`] gateway that can be given a new one. Knows everybody and is known by
+//! the commands only. What outlives a configuration (sessions, the throttle, the logs) is kept here.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admin::{Admin, Readiness};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::gateway::access_log::{self, AccessLog};
+use crate::gateway::settings::{PublicUrl, Settings};
+use crate::login::Login;
+use crate::login::throttle::Throttle;
+use crate::login::users::{UsersError, UsersSource};
+use crate::peer::Scheme;
+use crate::server::{Server, ServerError};
+use crate::session::Sessions;
+use crate::session::memory::MemoryStore;
+use crate::upstream;
+
+/// Why a configuration cannot be run, though nothing is wrong with its text.
+#[derive(Debug, thiserror::Error)]
+pub enum AssemblyError {
+    /// Listeners.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// TLS towards an upstream.
+    #[error("upstream {0}: {1}")]
+    UpstreamTls(String, upstream::tls::TlsError),
+    /// Users.
+    #[error(transparent)]
+    Users(#[from] UsersError),
+    /// The access log's file.
+    #[error("cannot open the access log: {0}")]
+    AccessLog(io::Error),
+    /// The admin listener.
+    #[error("cannot listen on {0} for operators (`admin: off` goes without): {1}")]
+    Admin(SocketAddr, io::Error),
+}
+
+/// A running gateway.
+pub struct Running {
+    store: Arc<MemoryStore>,
+    throttle: Arc<Throttle>,
+    access_log: Arc<AccessLog>,
+    log_settings: access_log::Settings,
+    clock: Clock,
+    server: Server,
+    admin: Option<Admin>,
+    readiness: Readiness,
+    drain: Duration,
+}
+
+impl Running {
+    /// Starts everything, or nothing.
+    pub fn start(config: Config, clock: Clock) -> Result<Self, AssemblyError> {
+        let store = Arc::new(MemoryStore::new(config.session.max_sessions, config.session.lifetime()));
+        let throttle = Arc::new(Throttle::new());
+        let log_settings = config.access_log.clone();
+        let access_log = Arc::new(AccessLog::open(&log_settings).map_err(AssemblyError::AccessLog)?);
+        let readiness = Readiness::default();
+        let admin = start_admin(&config, &readiness)?;
+        let (workers, listeners, drain) = (config.workers, config.listeners.clone(), config.timeouts.drain);
+        let settings = settings(config, &store, &throttle, &access_log, &clock)?;
+        let server = Server::start(workers, &listeners, &settings)?;
+        readiness.set(true);
+        Ok(Self { store, throttle, access_log, log_settings, clock, server, admin, readiness, drain })
+    }
+
+    /// Goes on with a new configuration; on any error everything is as before.
+    pub fn reload(&mut self, config: Config) -> Result<(), AssemblyError> {
+        let access_log = match config.access_log == self.log_settings {
+            true => self.access_log.clone(),
+            false => Arc::new(AccessLog::open(&config.access_log).map_err(AssemblyError::AccessLog)?),
+        };
+        let wanted = config.admin.as_ref().map(|admin| admin.address);
+        let moves = wanted != self.admin.as_ref().map(Admin::address);
+        let admin = if moves { start_admin(&config, &self.readiness)? } else { None };
+        let (log_settings, listeners, drain) =
+            (config.access_log.clone(), config.listeners.clone(), config.timeouts.drain);
+        let settings = settings(config, &self.store, &self.throttle, &access_log, &self.clock)?;
+        self.server.reload(&listeners, &settings)?;
+        if moves {
+            self.admin = admin;
+        }
+        (self.access_log, self.log_settings, self.drain) = (access_log, log_settings, drain);
+        Ok(())
+    }
+
+    /// Opens log files anew, after they were moved away.
+    pub fn reopen_logs(&self) {
+        self.access_log.reopen();
+    }
+
+    /// Where clients come in by TCP.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.server.addresses()
+    }
+
+    /// Where operators look.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
+    /// The sessions, for looking.
+    pub fn store(&self) -> &Arc<MemoryStore> {
+        &self.store
+    }
+
+    /// Finishes requests under way, writes the last lines, and ends.
+    pub fn stop(self) {
+        self.readiness.set(false);
+        self.server.stop(self.drain);
+        self.access_log.close();
+    }
+}
+
+fn start_admin(config: &Config, readiness: &Readiness) -> Result<Option<Admin>, AssemblyError> {
+    let start = |settings: &crate::admin::Settings| {
+        Admin::start(settings, readiness.clone())
+            .map_err(|error| AssemblyError::Admin(settings.address, error))
+    };
+    config.admin.as_ref().map(start).transpose()
+}
+
+/// The pipeline's settings, around what outlives them.
+fn settings(
+    config: Config,
+    store: &Arc<MemoryStore>,
+    throttle: &Arc<Throttle>,
+    access_log: &Arc<AccessLog>,
+    clock: &Clock,
+) -> Result<Arc<Settings>, AssemblyError> {
+    let mut upstreams = Vec::with_capacity(config.upstreams.len());
+    for upstream in config.upstreams {
+        let tls = upstream::tls::for_servers(&upstream);
+        let tls = tls.map_err(|error| AssemblyError::UpstreamTls(upstream.name.clone(), error))?;
+        upstreams.push((upstream, tls));
+    }
+    let users_file = config.login.local.as_ref().and_then(|local| local.users_file.clone());
+    let source = users_file.map(users_source);
+    let login = Login::new(config.login, &config.reserved_prefix, source, throttle.clone())?;
+    let public_url = config.public_url.map(|url| PublicUrl {
+        scheme: if url.https { Scheme::Https } else { Scheme::Http },
+        authority: url.origin.split("://").nth(1).unwrap_or_default().to_owned(),
+    });
+    Ok(Arc::new(Settings {
+        names: config.identity,
+        response_headers: config.headers,
+        trusted_proxies: config.trusted_proxies,
+        routes: config.routes,
+        upstreams,
+        limits: config.limits,
+        timeouts: config.timeouts,
+        reserved_prefix: config.reserved_prefix.trim_end_matches('/').to_owned(),
+        public_url,
+        sessions: Arc::new(Sessions::new(config.session, store.clone())),
+        login: Arc::new(login),
+        access_log: access_log.clone(),
+        clock: clock.clone(),
+    }))
+}
+
+fn users_source(path: PathBuf) -> UsersSource {
+    Box::new(move || config::users::load(&path).map_err(|problems| problems.to_string()))
+}

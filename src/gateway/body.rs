@@ -1,0 +1,95 @@
+//! Body: what a response carries back to the client.
+//!
+//! Comes in: nothing, one piece of the gateway's own, or an upstream's pieces. Goes out: the same, never gathered.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::body::cleaned;
+use crate::headers::Rules;
+use crate::upstream::exchange::ResponseBody;
+use crate::wire::WireError;
+use crate::wire::framing::Framing;
+
+/// The body of a response.
+#[derive(Debug)]
+pub enum Body {
+    /// None.
+    Empty,
+    /// One piece, the gateway's own.
+    Full(Bytes),
+    /// What an upstream sends.
+    Upstream(Box<ResponseBody>, Rc<Rules>),
+}
+
+impl Body {
+    /// An upstream's body; one that is over already gives its connection back at once.
+    pub fn from_upstream(body: Box<ResponseBody>, rules: Rc<Rules>) -> Self {
+        if body.is_end() {
+            body.finish();
+            return Body::Empty;
+        }
+        Body::Upstream(body, rules)
+    }
+
+    /// How its end is announced to an HTTP/1.1 client.
+    pub fn framing(&self) -> Framing {
+        match self {
+            Body::Empty => Framing::Length(0),
+            Body::Full(bytes) => Framing::Length(bytes.len() as u64),
+            Body::Upstream(body, _) => match body.framing() {
+                Framing::UntilClose => Framing::Chunked,
+                framing => framing,
+            },
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = WireError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
+        match &mut *self {
+            Body::Empty => Poll::Ready(None),
+            Body::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Body::Empty;
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Body::Upstream(body, rules) => {
+                let frame =
+                    ready!(body.poll_frame(cx)).map(|frame| frame.map(|frame| cleaned(frame, Some(rules))));
+                if body.is_end()
+                    && let Body::Upstream(body, _) = std::mem::replace(&mut *self, Body::Empty)
+                {
+                    body.finish();
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Empty => true,
+            Body::Full(bytes) => bytes.is_empty(),
+            Body::Upstream(body, _) => body.is_end(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.framing() {
+            Framing::Length(length) => SizeHint::with_exact(length),
+            Framing::Empty => SizeHint::with_exact(0),
+            Framing::Chunked | Framing::UntilClose => SizeHint::default(),
+        }
+    }
+}

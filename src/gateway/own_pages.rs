@@ -1,0 +1,63 @@
+//! Own pages: requests under the reserved prefix, answered by the gateway itself.
+
+use std::cell::RefCell;
+
+use http::Method;
+
+use super::body::Body;
+use super::record::Record;
+use super::refusal::Refusal;
+use super::{Gateway, Reply};
+use crate::body::RequestBody;
+use crate::clock::Timestamp;
+use crate::headers::Inbound;
+use crate::login::Ask;
+use crate::peer::Scheme;
+use crate::session::Memo;
+
+/// Largest form that is read.
+const LARGEST_FORM: usize = 64 * 1024;
+
+impl Gateway {
+    /// The page asked for, if the path is one of ours: what follows the reserved prefix, with its slash.
+    pub(super) fn own_page<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let rest = path.strip_prefix(self.settings.reserved_prefix.as_str())?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+
+    pub(super) async fn page(
+        &self,
+        page: String,
+        mut inbound: Inbound,
+        mut body: RequestBody,
+        memo: &RefCell<Memo>,
+        now: Timestamp,
+        record: &mut Record,
+    ) -> Result<Reply, Refusal> {
+        let shown = crate::session::cookie::take(&mut inbound.fields, self.sessions().cookie_name());
+        let visitor = self.sessions().recognise_quietly(&shown, &mut memo.borrow_mut(), now);
+        record.visitor(&visitor);
+        let form = match inbound.method {
+            Method::POST => body.gather(LARGEST_FORM).await.map_err(Refusal::Wire)?,
+            _ => bytes::Bytes::new(),
+        };
+        let secure = inbound.client.scheme == Scheme::Https;
+        let origins = [match &self.settings.public_url {
+            Some(public) => public.origin(),
+            None => format!("{}://{}", inbound.client.scheme.as_str(), inbound.host.authority()),
+        }];
+        let ask = Ask {
+            path: &page,
+            method: &inbound.method,
+            query: inbound.query.as_deref(),
+            fields: &inbound.fields,
+            form: &form,
+            visitor: &visitor,
+            client: inbound.client.ip,
+            secure,
+            origins: &origins,
+        };
+        let reply = self.settings.login.answer(ask, self.sessions(), now).await;
+        Ok(Reply { head: reply.head, body: Body::Full(reply.body), tunnel: None })
+    }
+}

@@ -1,0 +1,198 @@
+//! Desk: one request for one of our pages.
+//!
+//! Comes in: what is asked, by whom. Goes out: the page, or what the posted form led to. Never acts on a form before it has
+//! shown where it comes from and whose it is.
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::identity::Identity;
+use crate::login::form::field;
+use crate::login::guard::{Nonce, sent_from_here};
+use crate::login::local::Outcome;
+use crate::login::page::{Page, Reply, View};
+use crate::login::target::return_target;
+use crate::login::text::Language;
+use crate::login::{Ask, CHALLENGE, Login};
+use crate::message::ResponseHead;
+use crate::session::Sessions;
+
+/// One request at the desk.
+pub(super) struct Desk<'a> {
+    pub(super) login: &'a Login,
+    pub(super) ask: &'a Ask<'a>,
+    pub(super) sessions: &'a Sessions,
+    pub(super) language: Language,
+    pub(super) now: Timestamp,
+}
+
+impl Desk<'_> {
+    pub(super) fn login_page(&self) -> Reply {
+        let target = field(self.ask.query.unwrap_or_default().as_bytes(), "return").unwrap_or_default();
+        let words = self.language.words();
+        let note = self.ask.visitor.ended().and_then(|reason| words.of_end(reason));
+        self.login_form(StatusCode::OK, &View { note, target: &target, ..View::default() })
+    }
+
+    /// The form, with a token for this browser; `view` says the rest.
+    fn login_form(&self, status: StatusCode, view: &View<'_>) -> Reply {
+        if self.login.local.is_none() {
+            return self.notice(StatusCode::NOT_FOUND, self.language.words().not_found);
+        }
+        let shown = Nonce::shown(self.ask.fields, self.ask.secure);
+        let nonce = shown.unwrap_or_else(|| Nonce::fresh(self.ask.secure));
+        let view = View {
+            heading: self.language.words().sign_in,
+            token: &nonce.token(self.sessions.keys()),
+            target: return_target(view.target, &self.login.prefix),
+            signed_in_as: self.ask.visitor.identity().map(Identity::user),
+            offer_remember: self.sessions.can_remember(),
+            ..*view
+        };
+        let reply = self.login.pages.show(Page::Login, status, self.language, &view);
+        match nonce.set_cookie() {
+            Some(cookie) => reply.with("Set-Cookie", cookie),
+            None => reply,
+        }
+    }
+
+    pub(super) async fn sign_in(&self) -> Reply {
+        let Some(local) = &self.login.local else { return self.login_page() };
+        if let Some(refused) = self.refuse_foreign() {
+            return refused;
+        }
+        let text = |name| field(self.ask.form, name).unwrap_or_default();
+        let (user, target, remember) = (text("username"), text("return"), !text("remember").is_empty());
+        let words = self.language.words();
+        let again = |status, error| {
+            let user = if user.len() <= 256 { &user } else { "" };
+            self.login_form(
+                status,
+                &View { error: Some(error), target: &target, user, remember, ..View::default() },
+            )
+        };
+        let nonce = Nonce::shown(self.ask.fields, self.ask.secure);
+        if !nonce.is_some_and(|nonce| nonce.matches(self.sessions.keys(), &text("token"))) {
+            return again(StatusCode::FORBIDDEN, words.stale);
+        }
+        let client = self.ask.client;
+        match local.try_password(&user, Zeroizing::new(text("password")), client, self.now).await {
+            Outcome::Welcome(identity) => self.welcome(identity, remember, &target),
+            Outcome::Wrong => {
+                tracing::warn!(?client, "a login was refused: unknown user or wrong password");
+                again(StatusCode::UNAUTHORIZED, words.wrong).with("WWW-Authenticate", CHALLENGE)
+            }
+            Outcome::TooMany(wait) => {
+                tracing::warn!(?client, "a login was refused: too many failures");
+                let seconds = wait.0.as_millis().div_ceil(1000).max(1);
+                again(StatusCode::TOO_MANY_REQUESTS, words.too_many).with("Retry-After", seconds.to_string())
+            }
+            Outcome::Busy => again(StatusCode::SERVICE_UNAVAILABLE, words.busy).with("Retry-After", "2"),
+        }
+    }
+
+    fn welcome(&self, identity: Identity, remember: bool, target: &str) -> Reply {
+        let user = identity.user().to_owned();
+        let (ticket, session) = self.sessions.sign_in(self.ask.visitor, identity, remember, self.now);
+        tracing::info!(user, session = format_args!("{:08x}", session.short()), client = ?self.ask.client, "signed in");
+        Reply::see_other(return_target(target, &self.login.prefix))
+            .with("Set-Cookie", ticket.set_cookie())
+            .with("Set-Cookie", Nonce::take_back(self.ask.secure))
+    }
+
+    pub(super) fn logout_page(&self, status: StatusCode, error: Option<&str>) -> Reply {
+        let words = self.language.words();
+        let signed_in = self.ask.visitor.session().zip(self.ask.visitor.identity());
+        let Some((session, identity)) = signed_in else {
+            let offer_login = self.login.local.is_some();
+            let (heading, note) = (words.sign_out, Some(words.signed_out));
+            let view = View { heading, note, offer_login, ..View::default() };
+            return self.login.pages.show(Page::Notice, status, self.language, &view);
+        };
+        let target = self.logout_target();
+        let view = View {
+            heading: words.sign_out,
+            error,
+            signed_in_as: Some(identity.user()),
+            token: &self.sessions.csrf_token(session),
+            target: target.as_deref().unwrap_or_default(),
+            ..View::default()
+        };
+        self.login.pages.show(Page::Logout, status, self.language, &view)
+    }
+
+    pub(super) fn sign_out(&self) -> Reply {
+        if let Some(refused) = self.refuse_foreign() {
+            return refused;
+        }
+        let target = self.logout_target().unwrap_or_else(|| format!("{}/logout", self.login.prefix));
+        let reply = Reply::see_other(&target);
+        let signed_in = self.ask.visitor.session().zip(self.ask.visitor.identity());
+        let Some((session, identity)) = signed_in else { return reply };
+        let token = field(self.ask.form, "token").unwrap_or_default();
+        if !self.sessions.csrf_matches(session, &token) {
+            return self.logout_page(StatusCode::FORBIDDEN, Some(self.language.words().stale));
+        }
+        let ticket = self.sessions.sign_out(self.ask.visitor);
+        tracing::info!(
+            user = identity.user(),
+            session = format_args!("{:08x}", session.short()),
+            "signed out"
+        );
+        reply.with("Set-Cookie", ticket.set_cookie()).with("Clear-Site-Data", "\"cache\"")
+    }
+
+    /// Where to go after signing out, if the query or the form says so.
+    fn logout_target(&self) -> Option<String> {
+        let given = match *self.ask.method {
+            Method::POST => self.ask.form,
+            _ => self.ask.query.unwrap_or_default().as_bytes(),
+        };
+        let wanted = field(given, "return").filter(|wanted| !wanted.is_empty())?;
+        Some(return_target(&wanted, &self.login.prefix).to_owned())
+    }
+
+    /// What the browser's scripts may know of the session. Does not extend it.
+    pub(super) fn session(&self) -> Reply {
+        let (session, identity) = (self.ask.visitor.session(), self.ask.visitor.identity());
+        let facts = json!({
+            "user": identity.map(Identity::user),
+            "name": identity.and_then(Identity::name),
+            "email": identity.and_then(Identity::email),
+            "groups": identity.map(|identity| identity.groups().collect::<Vec<_>>()).unwrap_or_default(),
+            "created": session.map(|session| session.created().unix_seconds()),
+            "expires": session.map(|session| self.sessions.lifetime().expires(session).unix_seconds()),
+            "reason": self.ask.visitor.ended().map(|reason| reason.as_str()),
+        });
+        let head = ResponseHead::new(StatusCode::OK)
+            .with("Content-Type", "application/json")
+            .with("Cache-Control", "no-store")
+            .with("Vary", "Cookie")
+            .with("X-Content-Type-Options", "nosniff");
+        Reply { head, body: Bytes::from(facts.to_string()) }
+    }
+
+    /// Refuses what another site had the browser send, and what is no form at all.
+    fn refuse_foreign(&self) -> Option<Reply> {
+        let words = self.language.words();
+        let kind = self.ask.fields.text("content-type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Some(self.notice(StatusCode::UNSUPPORTED_MEDIA_TYPE, words.no_form));
+        }
+        let ours = sent_from_here(self.ask.fields, self.ask.origins);
+        (!ours).then(|| self.notice(StatusCode::FORBIDDEN, words.foreign))
+    }
+
+    pub(super) fn not_allowed(&self, allow: &str) -> Reply {
+        self.notice(StatusCode::METHOD_NOT_ALLOWED, self.language.words().not_allowed).with("Allow", allow)
+    }
+
+    pub(super) fn notice(&self, status: StatusCode, note: &str) -> Reply {
+        let view = View { heading: self.language.words().problem, note: Some(note), ..View::default() };
+        self.login.pages.show(Page::Notice, status, self.language, &view)
+    }
+}

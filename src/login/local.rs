@@ -1,0 +1,79 @@
+//! Local: people prove who they are with a password of ours.
+//!
+//! Comes in: a user name and a password as typed, and from where. Goes out: who it is, or that it is wrong, or that it is
+//! too much. Unknown, disabled and mistaken are one answer, and take the same time. Never logs what was typed.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::identity::Identity;
+use crate::login::password::Checker;
+use crate::login::throttle::{Throttle, Wait};
+use crate::login::users::{Users, UsersError, UsersSource};
+use crate::login::{LocalSettings, ThrottleSettings};
+
+/// `login.local`, ready to be asked.
+#[derive(Debug)]
+pub struct Local {
+    users: Arc<Users>,
+    checker: Checker,
+    throttle: Arc<Throttle>,
+    limits: ThrottleSettings,
+}
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The password was right.
+    Welcome(Identity),
+    /// Unknown user, disabled user or wrong password.
+    Wrong,
+    /// Too many failures.
+    TooMany(Wait),
+    /// Too many people are signing in at this moment.
+    Busy,
+}
+
+impl Local {
+    /// Reads the users and starts the threads that check passwords.
+    pub fn new(
+        settings: LocalSettings,
+        source: Option<UsersSource>,
+        throttle: Arc<Throttle>,
+        limits: ThrottleSettings,
+    ) -> Result<Self, UsersError> {
+        let file: Option<(PathBuf, UsersSource)> = settings.users_file.zip(source);
+        let users = Users::new(settings.users, file)?;
+        Ok(Self { users, checker: Checker::new(), throttle, limits })
+    }
+
+    /// Tries a user name and a password. Blanks around the name, as telephones add them, do not count.
+    pub async fn try_password(
+        &self,
+        user: &str,
+        password: Zeroizing<String>,
+        client: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Outcome {
+        let attempt = match self.throttle.begin(&self.limits, user, client, now) {
+            Ok(attempt) => attempt,
+            Err(wait) => return Outcome::TooMany(wait),
+        };
+        let candidate = self.users.candidate(user.trim());
+        match (self.checker.check(candidate.hashes, password).await, candidate.identity) {
+            (Err(_), _) => {
+                self.throttle.withdrawn(&attempt);
+                Outcome::Busy
+            }
+            (Ok(true), Some(identity)) => {
+                self.throttle.succeeded(&attempt);
+                Outcome::Welcome(identity)
+            }
+            (Ok(_), _) => Outcome::Wrong,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Settings of the login: page, users, throttle.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// `login:`
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Heading of the page (default `Cloakroom`).
+    pub title: String,
+    /// Languages to offer, first choice for browsers that name none of them.
+    pub languages: Languages,
+    /// `login.local`, when configured.
+    pub local: Option<LocalSettings>,
+    /// `login.throttle`.
+    pub throttle: ThrottleSettings,
+}
+
+/// `login.languages`: `auto` follows `Accept-Language`; otherwise always the named one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Languages {
+    /// By `Accept-Language`.
+    #[default]
+    Auto,
+    /// Always English.
+    English,
+    /// Always Korean.
+    Korean,
+}
+
+/// `login.local`
+#[derive(Clone, Debug, Default)]
+pub struct LocalSettings {
+    /// Users in the configuration.
+    pub users: Vec<LocalUser>,
+    /// More users, in a file of the same form, read again when it changes.
+    pub users_file: Option<PathBuf>,
+}
+
+/// One user.
+#[derive(Clone, Debug)]
+pub struct LocalUser {
+    /// Name.
+    pub name: String,
+    /// argon2id (`$argon2id$…`) or bcrypt (`$2y$…`) hash.
+    pub password: SecretString,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Name for people.
+    pub full_name: Option<String>,
+    /// Groups.
+    pub groups: Vec<String>,
+    /// `disabled: true` keeps the entry and refuses the login.
+    pub disabled: bool,
+}
+
+/// `login.throttle`: failed attempts in a window.
+#[derive(Clone, Copy, Debug)]
+pub struct ThrottleSettings {
+    /// Default 5 in 15 minutes.
+    pub per_user: (u32, Duration),
+    /// Default 50 in 15 minutes.
+    pub per_ip: (u32, Duration),
+}
+
+impl Default for ThrottleSettings {
+    fn default() -> Self {
+        let window = Duration::from_secs(15 * 60);
+        Self { per_user: (5, window), per_ip: (50, window) }
+    }
+}

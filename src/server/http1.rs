@@ -1,0 +1,223 @@
+//! HTTP/1: one client's connection, request after request.
+//!
+//! Comes in: a connection's bytes. Goes out: each request to the gateway, each response to the client, in order. A
+//! request that was refused before its body was read never lets that body become the next request: it is read to its
+//! end where that is near, otherwise the connection is closed.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::tunnel;
+use super::worker::{Busy, Worker};
+use crate::body::RequestBody;
+use crate::deadline::Deadline;
+use crate::gateway::isolate::isolate;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::settings::Timeouts;
+use crate::gateway::{Arrival, Gateway, Response};
+use crate::message::RequestHead;
+use crate::peer::Peer;
+use crate::session::Memo;
+use crate::stream::Stream;
+use crate::wire::framing::{self, Framing};
+use crate::wire::link::Link;
+use crate::wire::receive::Receiver;
+use crate::wire::{HeadLimits, WireError, parse};
+use http::{Method, Version};
+
+mod departure;
+mod linger;
+mod waiting;
+
+use departure::Departure;
+use waiting::Watch;
+
+/// A client's connection and what is known of it.
+pub struct Connection {
+    link: Rc<RefCell<Link>>,
+    peer: Rc<Peer>,
+    memo: Rc<RefCell<Memo>>,
+    worker: Rc<Worker>,
+    busy: Busy,
+    redirect_to_https: bool,
+    deadline: Deadline,
+}
+
+/// What becomes of a connection after a response.
+enum Next {
+    Request,
+    Close,
+    Linger,
+}
+
+/// Most bytes of an unread body that are read away to save a connection.
+const DRAIN: u64 = 64 * 1024;
+
+impl Connection {
+    /// A connection from which some bytes may have been read already.
+    pub fn new(stream: Stream, receiver: Receiver, peer: Rc<Peer>, worker: Rc<Worker>, busy: Busy) -> Self {
+        Self {
+            link: Rc::new(RefCell::new(Link::new(stream, receiver))),
+            peer,
+            memo: Rc::default(),
+            worker,
+            busy,
+            redirect_to_https: false,
+            deadline: Deadline::default(),
+        }
+    }
+
+    /// Everybody who comes in here is sent to https.
+    pub fn redirecting_to_https(mut self, redirect: bool) -> Self {
+        self.redirect_to_https = redirect;
+        self
+    }
+
+    /// Serves requests until the connection ends.
+    pub async fn serve(mut self) {
+        let timeouts = self.worker.gateway().settings().timeouts;
+        self.deadline.set(timeouts.header);
+        loop {
+            self.busy.set(false);
+            let gateway_limits = head_limits(&self.worker.gateway());
+            let head = std::future::poll_fn(|cx| self.poll_head(cx, &gateway_limits, &timeouts)).await;
+            self.busy.set(true);
+            let gateway = self.worker.gateway();
+            let next = match head {
+                Ok((head, framing)) => Box::pin(self.exchange(&gateway, head, framing)).await,
+                Err(WireError::Closed | WireError::Io(_) | WireError::Truncated) => Next::Close,
+                Err(error) => Box::pin(self.refuse(&gateway, error)).await,
+            };
+            match next {
+                Next::Request if !self.worker.is_draining() => self.deadline.set(timeouts.idle),
+                Next::Request | Next::Close => break,
+                Next::Linger => return linger::close(&self.link).await,
+            }
+        }
+        let mut link = self.link.borrow_mut();
+        let _ =
+            std::future::poll_fn(|cx| tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut link.stream), cx))
+                .await;
+    }
+
+    /// The next request's head and framing. Between requests the idle timeout runs; from a head's first byte on, the
+    /// header timeout.
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &HeadLimits,
+        timeouts: &Timeouts,
+    ) -> Poll<Result<(RequestHead, Framing), WireError>> {
+        let mut link = self.link.borrow_mut();
+        let link = &mut *link;
+        let was_empty = link.receiver.is_empty();
+        let read =
+            link.receiver.poll_head(cx, &mut link.stream, limits, |bytes| parse::request(bytes, limits));
+        match read {
+            Poll::Ready(head) => {
+                let head = head?;
+                let framing = framing::of_request(&head.fields, head.version)?;
+                Poll::Ready(Ok((head, framing)))
+            }
+            Poll::Pending => {
+                let is_empty = link.receiver.is_empty();
+                if is_empty {
+                    link.transmitter.rest();
+                } else if was_empty {
+                    self.deadline.set(timeouts.header);
+                }
+                ready!(self.deadline.poll(cx));
+                Poll::Ready(Err(if is_empty { WireError::Closed } else { WireError::TimedOut }))
+            }
+        }
+    }
+
+    /// One request and its response.
+    async fn exchange(&mut self, gateway: &Rc<Gateway>, head: RequestHead, framing: Framing) -> Next {
+        let (method, version) = (head.method.clone(), head.version);
+        let keep = keeps_alive(&head);
+        let interim = version == Version::HTTP_11;
+        let expects = interim && head.fields.lists("expect", "100-continue");
+        self.link.borrow_mut().begin_request(framing, expects, interim);
+        let arrival = Arrival {
+            head,
+            body: RequestBody::http1(self.link.clone(), framing),
+            peer: self.peer.clone(),
+            memo: self.memo.clone(),
+            redirect_to_https: self.redirect_to_https,
+        };
+        let watch = Watch::new(&self.link, interim);
+        let Some(answered) = watch.while_waiting(isolate(gateway.handle(arrival))).await else {
+            return Next::Close;
+        };
+        let response = answered.unwrap_or_else(|| gateway.unreadable(&Refusal::Defect, &self.peer, version));
+        self.respond(gateway, response, &method, version, keep).await
+    }
+
+    /// Answers what is not a request, and closes.
+    async fn refuse(&mut self, gateway: &Rc<Gateway>, error: WireError) -> Next {
+        let response = gateway.unreadable(&Refusal::Wire(error), &self.peer, Version::HTTP_11);
+        self.respond(gateway, response, &Method::GET, Version::HTTP_11, false).await;
+        Next::Linger
+    }
+
+    /// Sends a response and says what becomes of the connection.
+    async fn respond(
+        &mut self,
+        gateway: &Rc<Gateway>,
+        mut response: Response,
+        method: &Method,
+        version: Version,
+        keep: bool,
+    ) -> Next {
+        let tunnel = response.tunnel.take();
+        let waits_to_send = self.link.borrow_mut().end_interim();
+        let unread = self.link.borrow().receiver.left();
+        let near_end = unread.is_some_and(|left| left <= DRAIN) && !waits_to_send;
+        let keep = keep && near_end && !response.close && !self.worker.is_draining();
+        let departure = Departure::new(response, method, version, keep || tunnel.is_some());
+        let keep = departure.keeps_alive();
+        let patience = gateway.settings().timeouts.body;
+        let Ok(record) = departure.send(&self.link, patience).await else { return Next::Close };
+        if let Some((tunnel, session)) = tunnel {
+            let link = &self.link;
+            tunnel::run(link, tunnel, session, gateway, &self.worker, record).await;
+            return Next::Close;
+        }
+        drop(record);
+        match keep {
+            true if self.link.borrow().receiver.is_done() => Next::Request,
+            true => self.drain().await,
+            false if self.link.borrow().receiver.is_done() => Next::Close,
+            false => Next::Linger,
+        }
+    }
+
+    /// Reads the rest of a body that nobody wanted.
+    async fn drain(&self) -> Next {
+        let rest = async {
+            loop {
+                match std::future::poll_fn(|cx| self.link.borrow_mut().poll_body(cx)).await {
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) => return Next::Close,
+                    None => return Next::Request,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), rest).await.unwrap_or(Next::Linger)
+    }
+}
+
+fn head_limits(gateway: &Gateway) -> HeadLimits {
+    let limits = &gateway.settings().limits;
+    HeadLimits { line: limits.request_line, bytes: limits.header_bytes, fields: limits.headers }
+}
+
+/// Whether the client means to send another request (RFC 9112, section 9.3).
+fn keeps_alive(head: &RequestHead) -> bool {
+    let closes = head.fields.lists("connection", "close");
+    !closes && (head.version == Version::HTTP_11 || head.fields.lists("connection", "keep-alive"))
+}

@@ -1,0 +1,184 @@
+//! HTTP/2: one client's connection, its streams answered side by side (RFC 9113, by hyper).
+//!
+//! Comes in: a connection's bytes. Goes out: each request to the gateway, each response to its stream.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use super::worker::{Busy, Worker};
+use crate::body::RequestBody;
+use crate::gateway::body::Body;
+use crate::gateway::isolate::isolate;
+use crate::gateway::record::Record;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::{Arrival, Response};
+use crate::message::{Fields, RequestHead};
+use crate::peer::Peer;
+use crate::session::Memo;
+use crate::stream::Stream;
+use crate::wire::WireError;
+
+mod guarded;
+
+use guarded::Guarded;
+
+/// Envoy's advice for the edge: streams, window of a stream, window of a connection.
+const STREAMS: u32 = 100;
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const HEADER_LIST: u32 = 64 * 1024;
+/// How a peer that vanished is noticed.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PONG_WITHIN: Duration = Duration::from_secs(20);
+
+/// Serves a connection until it ends. `start` are bytes that have been read already.
+pub async fn serve(
+    stream: Stream,
+    start: Bytes,
+    peer: Rc<Peer>,
+    worker: Rc<Worker>,
+    busy: Busy,
+    redirect_to_https: bool,
+) {
+    let timeouts = worker.gateway().settings().timeouts;
+    let streams = Rc::new(Cell::new(0_usize));
+    let memo: Rc<RefCell<Memo>> = Rc::default();
+    let io = Guarded::new(stream, start, streams.clone(), timeouts);
+    busy.set(true);
+    let service = service_fn(|request| {
+        let (peer, memo, worker) = (peer.clone(), memo.clone(), worker.clone());
+        let under_way = UnderWay::begin(&streams);
+        async move {
+            let (head, body) = received(request);
+            let arrival = Arrival { head, body, peer: peer.clone(), memo, redirect_to_https };
+            let gateway = worker.gateway();
+            let answered = isolate(gateway.handle(arrival)).await;
+            let response = answered
+                .unwrap_or_else(|| gateway.unreadable(&Refusal::Defect, &peer, http::Version::HTTP_2));
+            Ok::<_, Infallible>(departing(response, under_way))
+        }
+    });
+    let mut builder = hyper::server::conn::http2::Builder::new(Local);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEADER_LIST)
+        .max_send_buf_size(64 * 1024)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PONG_WITHIN)
+        .auto_date_header(false);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    let mut draining = pin!(worker.draining());
+    let ended = std::future::poll_fn(|cx| {
+        if draining.as_mut().poll(cx).is_ready() {
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!("HTTP/2 connection ended: {error}");
+    }
+}
+
+/// Runs hyper's tasks on this worker.
+#[derive(Clone, Copy)]
+struct Local;
+
+impl<F> hyper::rt::Executor<F> for Local
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}
+
+/// Counts a stream for as long as its response is on its way.
+struct UnderWay(Rc<Cell<usize>>);
+
+impl UnderWay {
+    fn begin(streams: &Rc<Cell<usize>>) -> Self {
+        streams.set(streams.get() + 1);
+        Self(streams.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// hyper's request as ours: `:authority` becomes an absolute target.
+fn received(request: http::Request<Incoming>) -> (RequestHead, RequestBody) {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let target = match parts.uri.authority() {
+        Some(authority) if path == "*" => format!("http://{authority}"),
+        Some(authority) => format!("http://{authority}{path}"),
+        None => path.to_owned(),
+    };
+    let fields = Fields::from(&parts.headers);
+    let head = RequestHead { method: parts.method, target, version: http::Version::HTTP_2, fields };
+    (head, RequestBody::http2(body))
+}
+
+fn departing(response: Response, under_way: UnderWay) -> http::Response<Departing> {
+    let Response { head, body, record, .. } = response;
+    let departing = Departing { body, record, _under_way: under_way };
+    let mut response = http::Response::new(departing);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = (&head.fields).into();
+    response
+}
+
+/// A body on its way into a stream, counted, with its line of the access log.
+struct Departing {
+    body: Body,
+    record: Record,
+    _under_way: UnderWay,
+}
+
+impl http_body::Body for Departing {
+    type Data = Bytes;
+    type Error = WireError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.record.sent(length as u64);
+                if self.body.is_end_stream() {
+                    self.record.complete();
+                }
+            }
+            Poll::Ready(None) => self.record.complete(),
+            _ => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,197 @@
+//! Guarded: the bytes of an HTTP/2 connection, with the clocks that hyper leaves to its user.
+//!
+//! A frame or a header block that was begun must be finished within the header timeout; a connection without streams
+//! is closed after the idle timeout; a peer that takes nothing is closed after the body timeout.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::deadline::Deadline;
+use crate::gateway::settings::Timeouts;
+use crate::stream::Stream;
+
+/// A connection under watch.
+pub struct Guarded {
+    stream: Stream,
+    start: Bytes,
+    streams: Rc<Cell<usize>>,
+    timeouts: Timeouts,
+    reading: Deadline,
+    writing: Deadline,
+    frames: Frames,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A frame or a header block has begun.
+    Partial,
+    /// No stream is open.
+    Idle,
+    /// Streams are open.
+    Busy,
+}
+
+impl Guarded {
+    /// Watches a connection; `streams` is kept up to date by whoever answers them.
+    pub fn new(stream: Stream, start: Bytes, streams: Rc<Cell<usize>>, timeouts: Timeouts) -> Self {
+        let mut reading = Deadline::default();
+        reading.set(timeouts.header);
+        let (writing, frames) = (Deadline::default(), Frames::default());
+        Self { stream, start, streams, timeouts, reading, writing, frames, state: State::Partial }
+    }
+
+    /// Sets the clock for what the connection is doing now; a clock that is running goes on.
+    fn watch(&mut self) {
+        let state = match (self.frames.is_partial(), self.streams.get()) {
+            (true, _) => State::Partial,
+            (false, 0) => State::Idle,
+            (false, _) => State::Busy,
+        };
+        if state == self.state && state != State::Idle {
+            return;
+        }
+        self.state = state;
+        match state {
+            State::Partial => self.reading.set(self.timeouts.header),
+            State::Idle => self.reading.set(self.timeouts.idle),
+            State::Busy => self.reading.clear(),
+        }
+    }
+}
+
+fn too_slow() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the client took too long")
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buffer.filled().len();
+        let read = if this.start.is_empty() {
+            Pin::new(&mut this.stream).poll_read(cx, buffer)
+        } else {
+            let take = this.start.len().min(buffer.remaining());
+            buffer.put_slice(&this.start[..take]);
+            this.start.advance(take);
+            Poll::Ready(Ok(()))
+        };
+        if read.is_ready() {
+            this.frames.read(&buffer.filled()[before..]);
+            this.watch();
+            return read;
+        }
+        if this.state == State::Busy && this.streams.get() == 0 {
+            this.watch();
+        }
+        match this.reading.poll(cx) {
+            // Streams may have been opened since the clock was set.
+            Poll::Ready(()) if this.state == State::Idle && this.streams.get() > 0 => {
+                this.watch();
+                Poll::Pending
+            }
+            Poll::Ready(()) => Poll::Ready(Err(too_slow())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.stream).poll_write(cx, bytes) {
+            Poll::Ready(written) => {
+                this.writing.clear();
+                Poll::Ready(written)
+            }
+            Poll::Pending => {
+                if !this.writing.is_set() {
+                    this.writing.set(this.timeouts.body);
+                }
+                this.writing.poll(cx).map(|()| Err(too_slow()))
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Follows the frames of what a client sends (RFC 9113, section 4.1), after its preface.
+#[derive(Debug, Default)]
+struct Frames {
+    preface: usize,
+    header: Vec<u8>,
+    payload_left: usize,
+    in_header_block: bool,
+}
+
+const PREFACE: usize = 24;
+const HEADERS: u8 = 1;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
+
+impl Frames {
+    fn read(&mut self, mut bytes: &[u8]) {
+        let of_preface = (PREFACE - self.preface).min(bytes.len());
+        self.preface += of_preface;
+        bytes = &bytes[of_preface..];
+        while !bytes.is_empty() {
+            if self.payload_left > 0 {
+                let take = self.payload_left.min(bytes.len());
+                self.payload_left -= take;
+                bytes = &bytes[take..];
+                continue;
+            }
+            let take = (9 - self.header.len()).min(bytes.len());
+            self.header.extend_from_slice(&bytes[..take]);
+            bytes = &bytes[take..];
+            if let [a, b, c, kind, flags, _, _, _, _] = self.header[..] {
+                self.payload_left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+                if matches!(kind, HEADERS | CONTINUATION) {
+                    self.in_header_block = flags & END_HEADERS == 0;
+                }
+                self.header.clear();
+            }
+        }
+    }
+
+    fn is_partial(&self) -> bool {
+        self.preface < PREFACE || !self.header.is_empty() || self.payload_left > 0 || self.in_header_block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_block_is_partial_until_its_end() {
+        let mut frames = Frames::default();
+        frames.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n");
+        assert!(frames.is_partial());
+        frames.read(b"\r\n");
+        assert!(!frames.is_partial());
+        frames.read(&[0, 0, 2, HEADERS, 0, 0, 0, 0, 1, 0x82]);
+        assert!(frames.is_partial());
+        frames.read(&[0x84]);
+        assert!(frames.is_partial());
+        frames.read(&[0, 0, 0, CONTINUATION, END_HEADERS, 0, 0, 0, 1]);
+        assert!(!frames.is_partial());
+    }
+}

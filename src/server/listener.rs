@@ -1,0 +1,249 @@
+//! Listener: sockets that clients come in by, and what happens to a client before its first request.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use socket2::{Domain, Protocol, Type};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::crowd::Seat;
+use super::http1::Connection;
+use super::worker::{Busy, Worker};
+use super::{ListenAddress, ListenerSettings, http2, tls};
+use crate::peer::{Peer, Scheme};
+use crate::stream::Stream;
+use crate::wire::WireError;
+use crate::wire::receive::Receiver;
+
+/// A listener's settings, ready to use.
+#[derive(Debug)]
+pub struct Door {
+    /// Where.
+    pub address: ListenAddress,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    redirect_to_https: bool,
+}
+
+impl Door {
+    /// Reads certificates and keys.
+    pub fn new(settings: &ListenerSettings) -> Result<Self, tls::TlsError> {
+        let tls = settings.tls.as_ref().map(tls::server_config).transpose()?;
+        Ok(Self { address: settings.address.clone(), tls, redirect_to_https: settings.redirect_to_https })
+    }
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP; each worker has its own on the same port.
+    Tcp(StdTcpListener),
+    /// A Unix socket, shared by all workers.
+    Unix(StdUnixListener),
+}
+
+/// Longest queue of connections that wait to be accepted.
+const BACKLOG: i32 = 4096;
+/// Pause after the system had no descriptors left: short enough to recover at once, long enough not to spin.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+
+/// Binds one socket for each worker.
+pub fn bind(address: &ListenAddress, workers: usize) -> io::Result<Vec<Socket>> {
+    match address {
+        ListenAddress::Tcp(address) => {
+            let first = bind_tcp(*address)?;
+            let bound = first.local_addr()?;
+            let others = (1..workers).map(|_| bind_tcp(bound));
+            std::iter::once(Ok(first)).chain(others).map(|socket| socket.map(Socket::Tcp)).collect()
+        }
+        ListenAddress::Unix(path) => {
+            remove_stale(path)?;
+            let listener = StdUnixListener::bind(path)?;
+            listener.set_nonblocking(true)?;
+            (0..workers).map(|_| listener.try_clone().map(Socket::Unix)).collect()
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<StdTcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A socket file that nobody listens on any more is in the way of a new one.
+fn remove_stale(path: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Takes clients in until the task is aborted.
+pub async fn accept(worker: Rc<Worker>, socket: Socket, door: watch::Receiver<Arc<Door>>) {
+    let listening = match socket {
+        Socket::Tcp(socket) => TcpListener::from_std(socket).map(Listening::Tcp),
+        Socket::Unix(socket) => UnixListener::from_std(socket).map(Listening::Unix),
+    };
+    let listening = match listening {
+        Ok(listening) => listening,
+        Err(error) => return tracing::error!("a listener could not start: {error}"),
+    };
+    let mut complaining = false;
+    loop {
+        let accepted = match &listening {
+            Listening::Tcp(listener) => {
+                listener.accept().await.map(|(stream, address)| Accepted::Tcp(stream, address))
+            }
+            Listening::Unix(listener) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+        };
+        match accepted {
+            Ok(accepted) => {
+                complaining = false;
+                welcome(&worker, accepted, door.borrow().clone());
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut complaining, true) {
+                    tracing::error!("no connection can be accepted: {error}");
+                }
+                tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+            }
+        }
+    }
+}
+
+/// Errors of a connection that went away before it was accepted, not of the listener.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+fn welcome(worker: &Rc<Worker>, accepted: Accepted, door: Arc<Door>) {
+    let scheme = if door.tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let (peer, stream) = match accepted {
+        Accepted::Tcp(stream, remote) => {
+            let local_port = stream.local_addr().ok().map(|address| address.port());
+            let _ = stream.set_nodelay(true);
+            (Peer { remote: Some(remote), local_port, scheme }, Accepted::Tcp(stream, remote))
+        }
+        unix @ Accepted::Unix(_) => (Peer { remote: None, local_port: None, scheme }, unix),
+    };
+    let gateway = worker.gateway();
+    let limits = &gateway.settings().limits;
+    let seat = worker.crowd().enter(peer.ip(), limits.connections, limits.connections_per_ip);
+    let Some(seat) = seat else {
+        let is_plain = door.tls.is_none();
+        worker.spawn(|_busy| async move {
+            if is_plain {
+                turn_away(accepted_stream(stream)).await;
+            }
+        });
+        return;
+    };
+    let host = worker.clone();
+    worker.spawn(|busy| serve(host, stream, peer, door, seat, busy));
+}
+
+fn accepted_stream(accepted: Accepted) -> Stream {
+    match accepted {
+        Accepted::Tcp(stream, _) => Stream::Tcp(stream),
+        Accepted::Unix(stream) => Stream::Unix(stream),
+    }
+}
+
+/// Says that the house is full.
+async fn turn_away(mut stream: Stream) {
+    const FULL: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Type: application/json\r\n\
+        Content-Length: 45\r\nConnection: close\r\n\r\n{\"status\":503,\"error\":\"too_many_connections\"}";
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(FULL)).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.shutdown()).await;
+}
+
+async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: Peer, door: Arc<Door>, seat: Seat, busy: Busy) {
+    let _seat = seat;
+    let patience = worker.gateway().settings().timeouts.header;
+    let (peer, redirect) = (Rc::new(peer), door.redirect_to_https);
+    match (&door.tls, accepted) {
+        (Some(config), Accepted::Tcp(stream, _)) => {
+            let accept = TlsAcceptor::from(config.clone()).accept(stream);
+            let stream = match within(patience, Box::pin(accept)).await {
+                Some(Ok(stream)) => stream,
+                Some(Err(error)) => return tracing::debug!("TLS handshake failed: {error}"),
+                None => return,
+            };
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let stream = Stream::Tls(Box::new(stream.into()));
+            if is_http2 {
+                return Box::pin(http2::serve(stream, bytes::Bytes::new(), peer, worker, busy, redirect))
+                    .await;
+            }
+            let receiver = Receiver::new(BytesMut::new());
+            let connection = Connection::new(stream, receiver, peer, worker, busy);
+            connection.redirecting_to_https(redirect).serve().await;
+        }
+        (_, accepted) => {
+            let (mut stream, mut receiver) = (accepted_stream(accepted), Receiver::new(BytesMut::new()));
+            match within(patience, is_http2(&mut stream, &mut receiver)).await {
+                Some(Ok(true)) => {
+                    let start = receiver.take_buffered();
+                    Box::pin(http2::serve(stream, start, peer, worker, busy, redirect)).await;
+                }
+                Some(Ok(false)) => {
+                    let connection = Connection::new(stream, receiver, peer, worker, busy);
+                    connection.redirecting_to_https(redirect).serve().await;
+                }
+                Some(Err(_)) | None => {}
+            }
+        }
+    }
+}
+
+async fn within<T>(longest: Duration, work: impl Future<Output = T>) -> Option<T> {
+    if longest.is_zero() { Some(work.await) } else { tokio::time::timeout(longest, work).await.ok() }
+}
+
+/// Whether the client begins with HTTP/2's preface (prior knowledge, RFC 9113, section 3.3).
+async fn is_http2(stream: &mut Stream, receiver: &mut Receiver) -> Result<bool, WireError> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    loop {
+        let buffered = receiver.buffered();
+        let same = buffered.iter().zip(PREFACE).take_while(|(a, b)| a == b).count();
+        if same == PREFACE.len() {
+            return Ok(true);
+        }
+        if same < buffered.len() {
+            return Ok(false);
+        }
+        if std::future::poll_fn(|cx| receiver.poll_fill(cx, stream)).await? == 0 {
+            return Ok(false);
+        }
+    }
+}

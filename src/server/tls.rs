@@ -1,0 +1,107 @@
+//! TLS towards clients: certificates chosen by the name a client asks for.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, version};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::TlsSettings;
+
+/// Why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A PEM file could not be read.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: rustls_pki_types::pem::Error,
+    },
+    /// Certificate and key do not belong together, or are of a kind that is not supported.
+    #[error("{}: {error}", path.display())]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: rustls::Error,
+    },
+    /// The TLS library refused the settings.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+}
+
+/// The library's configuration for a listener: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1, stateless tickets.
+pub fn server_config(settings: &TlsSettings) -> Result<Arc<ServerConfig>, TlsError> {
+    let both: &[&rustls::SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
+    let versions = if settings.only_tls13 { &both[..1] } else { both };
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(ByName::load(settings)?));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    Ok(Arc::new(config))
+}
+
+/// Certificates by the names in them.
+#[derive(Debug)]
+struct ByName {
+    names: HashMap<String, Arc<CertifiedKey>>,
+    first: Arc<CertifiedKey>,
+}
+
+impl ByName {
+    fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
+        let mut names = HashMap::new();
+        let mut first = None;
+        for (chain, key) in &settings.certificates {
+            let certified = Arc::new(certified_key(chain, key)?);
+            for name in names_of(&certified) {
+                names.entry(name).or_insert_with(|| certified.clone());
+            }
+            first.get_or_insert(certified);
+        }
+        let none = || TlsError::Tls(rustls::Error::General("a listener with tls needs a certificate".into()));
+        Ok(Self { names, first: first.ok_or_else(none)? })
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        let found = name.and_then(|name| {
+            let wildcard =
+                || name.split_once('.').and_then(|(_, parent)| self.names.get(&format!("*.{parent}")));
+            self.names.get(&name).or_else(wildcard)
+        });
+        Some(found.unwrap_or(&self.first).clone())
+    }
+}
+
+fn certified_key(chain: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
+    let file_error = |path: &Path| {
+        let path = path.to_owned();
+        move |error| TlsError::File { path: path.clone(), error }
+    };
+    let certificates: Vec<_> =
+        CertificateDer::pem_file_iter(chain).and_then(Iterator::collect).map_err(file_error(chain))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(file_error(key))?;
+    let provider = aws_lc_rs::default_provider();
+    CertifiedKey::from_der(certificates, secret, &provider)
+        .map_err(|error| TlsError::Key { path: key.to_owned(), error })
+}
+
+/// The DNS names and addresses of a certificate's subjectAltName, in lower case.
+fn names_of(certified: &CertifiedKey) -> Vec<String> {
+    let parsed = certified.end_entity_cert().ok().and_then(|der| webpki::EndEntityCert::try_from(der).ok());
+    parsed
+        .map(|certificate| certificate.valid_dns_names().map(str::to_ascii_lowercase).collect())
+        .unwrap_or_default()
+}

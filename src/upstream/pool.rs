@@ -1,0 +1,131 @@
+//! Pool: the connections of one worker to one server.
+//!
+//! Comes in: connections that can carry another request. Goes out: the one used last, which is the least likely to
+//! have been closed. Never holds more than `keep_alive` of them, nor lets more than `connections` be open.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::Server;
+use super::connect::{Connection, ServerTls};
+
+/// One server, as one worker knows it.
+#[derive(Debug)]
+pub struct Pool {
+    /// Where it is.
+    pub server: Server,
+    /// How to speak TLS with it, if so.
+    pub tls: Option<ServerTls>,
+    idle: RefCell<Vec<(Connection, Instant)>>,
+    keep_alive: usize,
+    open: Semaphore,
+    active: Cell<usize>,
+    answered: Cell<Option<Instant>>,
+    failed: Cell<Option<Instant>>,
+}
+
+/// A request's place at a server; given back when dropped.
+#[derive(Debug)]
+pub struct Place {
+    pool: Rc<Pool>,
+}
+
+/// How long a server that failed is passed over while others are there.
+const PASSED_OVER: Duration = Duration::from_secs(1);
+/// How long a server that has answered counts as one that will be back.
+const REMEMBERED: Duration = Duration::from_secs(30);
+
+impl Pool {
+    /// No connections yet.
+    pub fn new(server: Server, tls: Option<ServerTls>, connections: usize, keep_alive: usize) -> Self {
+        Self {
+            server,
+            tls,
+            idle: RefCell::default(),
+            keep_alive,
+            open: Semaphore::new(connections),
+            active: Cell::new(0),
+            answered: Cell::new(None),
+            failed: Cell::new(None),
+        }
+    }
+
+    /// Requests under way.
+    pub fn active(&self) -> usize {
+        self.active.get()
+    }
+
+    /// Whether it failed a moment ago and others should be asked first.
+    pub fn is_passed_over(&self) -> bool {
+        self.failed.get().is_some_and(|at| at.elapsed() < PASSED_OVER)
+    }
+
+    /// Whether it has answered lately, so that waiting for it makes sense.
+    pub fn was_alive(&self) -> bool {
+        self.answered.get().is_some_and(|at| at.elapsed() < REMEMBERED)
+    }
+
+    /// It has answered.
+    pub fn note_answer(&self) {
+        self.answered.set(Some(Instant::now()));
+        self.failed.set(None);
+    }
+
+    /// It could not be reached, or broke off.
+    pub fn note_failure(&self) {
+        self.failed.set(Some(Instant::now()));
+    }
+
+    /// Waits for a place among the open connections.
+    pub async fn place(self: &Rc<Self>) -> Place {
+        let permit = self.open.acquire().await.expect("the semaphore is never closed");
+        SemaphorePermit::forget(permit);
+        self.active.set(self.active.get() + 1);
+        Place { pool: self.clone() }
+    }
+
+    /// The idle connection used last, if any.
+    pub fn take_idle(&self) -> Option<Connection> {
+        self.idle.borrow_mut().pop().map(|(connection, _)| connection)
+    }
+
+    /// Forgets idle connections: all of them when one turned out to be dead.
+    pub fn drop_idle(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
+    /// Forgets idle connections that have not been used for `longest`, or that their server has closed.
+    pub fn sweep(&self, longest: Duration) {
+        self.idle.borrow_mut().retain(|(connection, since)| {
+            (longest.is_zero() || since.elapsed() < longest) && !connection.stream.is_stale()
+        });
+    }
+}
+
+impl Place {
+    /// Keeps a connection for the next request.
+    pub fn keep(&self, mut connection: Connection) {
+        connection.reused = true;
+        connection.transmitter.rest();
+        let mut idle = self.pool.idle.borrow_mut();
+        if idle.len() < self.pool.keep_alive {
+            idle.push((connection, Instant::now()));
+        }
+    }
+
+    /// The server.
+    pub fn pool(&self) -> &Rc<Pool> {
+        &self.pool
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.pool.active.set(self.pool.active.get() - 1);
+        self.pool.open.add_permits(1);
+    }
+}
