@@ -41,7 +41,9 @@ def http(port: int) -> str:
 class Gateway(Process):
     """`cloakroom serve` with a configuration, on free loopback ports."""
 
-    def __init__(self, folder: Path, config: dict, certificates=None, name="gateway", env=None, limits=None):
+    def __init__(
+        self, folder: Path, config: dict, certificates=None, name="gateway", env=None, limits=None, listeners=()
+    ):
         expect(BINARY.exists(), f"{BINARY.name} is not built: cargo build --release")
         self.port, self.admin = free_port(), free_port()
         self.certificates = certificates
@@ -51,7 +53,7 @@ class Gateway(Process):
             listen["tls"] = {"certificates": [{"cert": str(c), "key": str(k)} for c, k in certificates]}
             self.tls = ssl.create_default_context(cafile=str(certificates[0][0]))
         self.config = {
-            "listen": [listen],
+            "listen": [listen, *listeners],
             "state_dir": str(folder / f"{name}-state"),
             "admin": {"address": f"127.0.0.1:{self.admin}"},
             **config,

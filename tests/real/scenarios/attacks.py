@@ -1,6 +1,7 @@
 """Clients that mean no good: slow ones, and floods of HTTP/2 frames. Others are served, memory stays where it was."""
 
 import asyncio
+import socket
 import struct
 import time
 from pathlib import Path
@@ -10,8 +11,8 @@ from rig.frames import (
     SETTINGS, WINDOW_UPDATE, Ended, Http2, Stuck, block, frame, integer, request,
 )
 from rig.gateway import certificate, http, settings, start
-from rig.process import Failed, application, expect
-from rig.wire import Connection, canary, closed_after
+from rig.process import Failed, application, expect, until
+from rig.wire import Connection, ask, canary, closed_after
 
 MIB = 1 << 20
 
@@ -63,6 +64,31 @@ async def check_slow_clients(folder: Path) -> str:
         f"{len(begin)} closed, heads after {min(heads):.1f} to {max(heads):.1f} s; others served {others.good} times, "
         f"p99 {others.p99() * 1000:.0f} ms; CPU {gateway.cpu() - cpu:.2f} s"
     )
+
+
+async def check_slow_readers(folder: Path) -> str:
+    """500 clients that ask for 50 MB and take nothing: little is held for each, and they are closed in the end."""
+    app = await application(folder)
+    gateway = await start(folder, settings(http(app.port), timeouts={"body": "3s"}))
+    await ask(gateway.port, "GET", "/open/hello")
+    before, open_before = gateway.peak_from_here(), gateway.descriptors()
+    clients = []
+    async with canary(gateway.port, target="/open/hello") as others:
+        for _ in range(500):
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", gateway.port))
+            client.sendall(b"GET /open/big/50000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            clients.append(client)
+            await asyncio.sleep(0)
+        await until(lambda: gateway.descriptors() > open_before + 500, 10, "the clients were not accepted")
+        await until(lambda: gateway.descriptors() < open_before + 40, 15, "still held 15 s after they stopped reading")
+    grown = (gateway.peak() - before) / MIB
+    for client in clients:
+        client.close()
+    others.check()
+    expect(grown < 50 + 500 * 0.15, f"the gateway grew by {grown:.1f} MiB for 500 clients")
+    return f"+{grown:.1f} MiB for 500 clients, closed; others served {others.good} times, p99 {others.p99() * 1000:.0f} ms"
 
 
 async def rapid_reset(link: Http2):

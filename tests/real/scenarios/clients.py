@@ -1,11 +1,12 @@
 """curl in every version of HTTP it speaks, with TLS and without, two certificates chosen by name."""
 
 import json
+import tempfile
 from pathlib import Path
 
 from rig.gateway import certificate, http, needs, settings, start
-from rig.process import application, command, expect
-
+from rig.process import application, command, expect, free_port
+from rig.wire import ask
 
 
 async def curl(*options, ok=True):
@@ -19,7 +20,14 @@ async def curl(*options, ok=True):
 
 async def check_curl(folder: Path) -> str:
     app = await application(folder)
-    gateway = await start(folder, settings(http(app.port)))
+    # A Unix socket's path is short: its length is limited.
+    with tempfile.TemporaryDirectory(prefix="cloakroom-") as short:
+        socket = f"{short}/gateway.sock"
+        return await versions(await start(folder, settings(http(app.port)), listeners=[{"address": f"unix:{socket}"}]), socket)
+
+
+async def versions(gateway, socket: str) -> str:
+    """The same requests in every version, and over the Unix socket."""
     url = f"http://localhost:{gateway.port}"
     jar = await gateway.logged_in_at("/hello")
     cookie = ["-H", f"Cookie: {jar.fields()[0][1]}"]
@@ -43,6 +51,8 @@ async def check_curl(folder: Path) -> str:
         expect(seen.endswith(" 401"), f"{option} without a login: {seen}")
         _, seen = await curl(option, "-I", url + "/open/hello")
         expect(seen in allowed, f"{option} HEAD: {seen}")
+    body, seen = await curl("--unix-socket", socket, "http://localhost/open/hello")
+    expect((body, seen) == ("hello\n", "1.1 200"), f"over the Unix socket: {seen}")
     # The header that says who is asking is ours over every version.
     spoof = ["-H", "X-Auth-User: root", "-H", "x_auth_user: root", "-H", "Connection: X-Auth-User"]
     for option in ("--http1.0", "--http1.1", "--http2-prior-knowledge"):
@@ -55,7 +65,9 @@ async def check_curl(folder: Path) -> str:
 async def check_tls(folder: Path) -> str:
     app = await application(folder)
     first, second = await certificate(folder), await certificate(folder, "second.test")
-    gateway = await start(folder, settings(http(app.port)), certificates=[first, second])
+    plain = free_port()
+    redirecting = [{"address": f"127.0.0.1:{plain}", "redirect_to_https": True}]
+    gateway = await start(folder, settings(http(app.port)), certificates=[first, second], listeners=redirecting)
     port = gateway.port
     for option, version in [("--http2", "2"), ("--http1.1", "1.1")]:
         for host, (chain, _) in [("localhost", first), ("second.test", second)]:
@@ -71,6 +83,12 @@ async def check_tls(folder: Path) -> str:
     await curl("--cacert", first[0], f"https://127.0.0.1:{port}/open/hello")
     for option, ok in [("--tls-max 1.2 --tlsv1.2", True), ("--tlsv1.3", True), ("--tls-max 1.1 --tlsv1.1", False)]:
         await curl(*option.split(), "--cacert", first[0], f"https://localhost:{port}/open/hello", ok=ok)
+
+    # The plain listener only sends to the other one, and keeps what was asked for.
+    answer = await ask(plain, "GET", "/a?b=c")
+    location = answer.header("location", "")
+    expect(answer.status in (301, 308) and location.startswith("https://localhost"), f"redirect: {answer.status} {location}")
+    expect(location.endswith("/a?b=c"), f"redirect: {location}")
 
     # Cookies of a gateway with TLS.
     jar = gateway.jar()

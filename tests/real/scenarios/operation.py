@@ -6,9 +6,11 @@ import signal
 import time
 from pathlib import Path
 
+from rig.frames import GOAWAY, HEADERS, Http2, request
 from rig.gateway import BINARY, http, settings, start
 from rig.process import application, command, connects, expect, until
 from rig.wire import Connection, Load, ask, canary
+from scenarios.nginx import WebSocket
 
 
 async def check_rolling_restart(folder: Path) -> str:
@@ -107,6 +109,28 @@ async def check_graceful_stop(folder: Path) -> str:
         await gateway.ended(limit)
         connection.close()
     return f"20 of 20 answered, ended {took:.2f} s after TERM, at once after a second one"
+
+
+async def check_stop_with_long_lived(folder: Path) -> str:
+    """TERM with a WebSocket and an HTTP/2 connection open: both are told (1001, GOAWAY), neither holds up the end."""
+    app = await application(folder)
+    gateway = await start(folder, settings(http(app.port)))
+    socket = await WebSocket.open(gateway.port, "/open/ws", [])
+    expect(await socket.say("hello") == "hello", "no echo")
+    async with Http2(gateway.port) as link:
+        await link.greet()
+        await link.get(1, request("/open/slow/800"))
+        await asyncio.sleep(0.3)
+        begin = time.monotonic()
+        gateway.signal(signal.SIGTERM)
+        code = await socket.closed(2)
+        told = await link.find(lambda kind, *_: kind == GOAWAY)
+        answered = await link.find(lambda kind, _f, stream, _p: kind == HEADERS and stream == 1)
+        expect(told and answered, f"HTTP/2: GOAWAY {told}, answer {answered}")
+    expect(code == 1001, f"the WebSocket was closed with code {code}")
+    exit_code = await gateway.ended(4)
+    expect(exit_code == 0, f"exit {exit_code}: {gateway.tail()}")
+    return f"1001, GOAWAY and the answer; ended after {time.monotonic() - begin:.1f} s"
 
 
 async def check_access_log(folder: Path) -> str:
