@@ -20,6 +20,6 @@ VOLUME /var/lib/cloakroom
 EXPOSE 8080
 
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
-  CMD ["cloakroom", "healthcheck", "-c", "/etc/cloakroom/cloakroom.yaml"]
+  CMD ["cloakroom", "healthcheck"]
 ENTRYPOINT ["cloakroom"]
 CMD ["serve", "-c", "/etc/cloakroom/cloakroom.yaml"]

@@ -28,23 +28,24 @@ async def check_demo(folder: Path) -> str:
     jar = Jar(port)
     expect((await jar.ask("GET", "/")).status == 401, "the demo application is open to everybody")
     answer = await jar.login(user, password, "/")
+    expect(answer.header("location", "").endswith("/"), f"login led to {answer.header('location')}")
     _, page = await jar.page("/")
     expect(page.status == 200 and user in page.text(), f"the page does not greet {user}: {page.text()[:200]}")
     expect("X-Auth-User" in page.text() or "x-auth-user" in page.text(), "the page does not show the headers")
     token = next(iter(jar.cookies.values()))
     expect(token not in page.text(), "the application saw the session cookie")
 
-    # What it says can be tried is linked from its page.
-    paths = set(re.findall(r"""["'`](?:ws://[^"'`/]*)?(/[a-z-]+)["'`?]""", page.text()))
-    socket_path = next((path for path in ("/ws", "/websocket", "/echo", "/socket") if path in paths), "/ws")
-    socket = await WebSocket.open(port, socket_path, jar.fields())
-    replies = [await socket.say("hello")]
-    expect(any("hello" in reply for reply in replies), f"the WebSocket says {replies}")
-    events_path = next((path for path in ("/events", "/stream", "/sse", "/time") if path in paths), "/events")
+    # A page for everybody, one for a group she is in, one for a group she is not in.
+    for path, status in [("/public/", 200), ("/staff/", 200), ("/finance/", 403)]:
+        answer = await jar.ask("GET", path)
+        expect(answer.status == status, f"GET {path}: {answer.status}")
+    socket = await WebSocket.open(port, "/echo", jar.fields())
+    for text in ("hello", "안녕"):
+        expect(await socket.say(text) == text, f"the WebSocket does not echo {text}")
     stream = await Connection(port).open()
-    stream.send("GET", events_path, jar.fields([("Accept", "text/event-stream")]))
+    stream.send("GET", "/events", jar.fields([("Accept", "text/event-stream")]))
     head = await asyncio.wait_for(stream.reader.readuntil(b"\r\n\r\n"), 3)
-    expect(b"text/event-stream" in head.lower(), f"GET {events_path}: {head[:200]}")
+    expect(b"text/event-stream" in head.lower(), f"GET /events: {head[:200]}")
     for _ in range(2):
         await asyncio.wait_for(stream.reader.readuntil(b"\n\n"), 5)
     await jar.logout()
@@ -52,5 +53,4 @@ async def check_demo(folder: Path) -> str:
     expect((await jar.ask("GET", "/")).status == 401, "still logged in after logout")
     process.signal(signal.SIGINT)
     expect(await process.ended(5) == 0, f"exit {process.child.returncode} after an interrupt")
-    expect(answer.header("location", "").endswith("/"), f"login led to {answer.header('location')}")
     return f"{user} greeted at port {port}, WebSocket and events work and end with the session"
