@@ -13,7 +13,9 @@ from pathlib import Path
 from rig.process import Failed, Process, ROOT, command, expect, free_port, until
 from rig.wire import Jar, ask
 
-BINARY = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/cloakroom"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+# Another build of the program can be tried by naming it.
+BINARY = Path(os.environ.get("CLOAKROOM_BINARY", TARGET / "release/cloakroom"))
 USER, PASSWORD = "alice", "wonderland"
 # bcrypt of "wonderland", as htpasswd writes it.
 HASH = "$2y$10$cUiyfE6yVzACDHxLZY579O53/YuSw9.iIb5gnIEaV6QUrwx/HipHK"
