@@ -271,6 +271,11 @@ impl ResponseBody {
         self.exchange.connection.receiver.is_done()
     }
 
+    /// All of it, where it has arrived already.
+    pub fn take_arrived(&mut self) -> Option<Bytes> {
+        self.exchange.connection.receiver.take_arrived()
+    }
+
     /// The next piece.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         let exchange = &mut self.exchange;
