@@ -5,4 +5,5 @@
 
 mod support;
 
+mod upstream_faults;
 mod wire;
