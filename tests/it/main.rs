@@ -5,6 +5,7 @@
 
 mod support;
 
+mod upstream_faults;
 mod wire;
 
 mod command_line;
