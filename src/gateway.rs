@@ -7,13 +7,14 @@
 pub mod access_log;
 pub mod body;
 pub mod isolate;
+mod live;
 mod own_pages;
 pub mod pages;
 pub mod record;
 pub mod refusal;
 pub mod settings;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use crate::session::{Memo, Sessions, Visitor, cookie};
 use crate::upstream::exchange::{Answer, Tunnel};
 use crate::upstream::{HostHeader, Upstream};
 use body::Body;
+use live::Live;
 use pages::Asked;
 use record::Record;
 use refusal::Refusal;
@@ -45,6 +47,7 @@ pub struct Gateway {
     rules: Rc<Rules>,
     routes: Routes,
     upstreams: Vec<Upstream>,
+    stopping: Rc<Cell<bool>>,
 }
 
 /// A request that has arrived.
@@ -93,8 +96,8 @@ struct Trail {
 }
 
 impl Gateway {
-    /// A gateway as configured.
-    pub fn new(settings: Arc<Settings>) -> Self {
+    /// A gateway as configured. `stopping` is set when streams without end must end.
+    pub fn new(settings: Arc<Settings>, stopping: Rc<Cell<bool>>) -> Self {
         let trusted = settings.trusted_proxies.clone();
         Self {
             rules: Rc::new(Rules::new(settings.names.clone(), settings.response_headers.clone(), trusted)),
@@ -105,6 +108,7 @@ impl Gateway {
                 .map(|(upstream, tls)| Upstream::new(upstream.clone(), tls))
                 .collect(),
             settings,
+            stopping,
         }
     }
 
@@ -116,12 +120,6 @@ impl Gateway {
     /// Closes connections to upstreams that have been idle for too long.
     pub fn sweep(&self) {
         self.upstreams.iter().for_each(Upstream::sweep);
-    }
-
-    /// Whether a session that opened a tunnel still lives.
-    pub fn is_alive(&self, session: &Session) -> bool {
-        let now = self.settings.clock.now();
-        session.ended().is_none() && self.sessions().lifetime().verdict(session, now).is_ok()
     }
 
     /// Answers a request, whatever happens.
@@ -207,6 +205,11 @@ impl Gateway {
     /// How the upstream's answer returns.
     fn returned(&self, answer: Answer, visitor: &Visitor, now: Timestamp) -> Reply {
         let (mut head, body, tunnel) = match answer {
+            Answer::Response(head, body) if live::is_event_stream(&head.fields) && !body.is_end() => {
+                let session = visitor.session_held().cloned();
+                let live = Live::new(body, session, self.settings.clone(), self.stopping.clone());
+                (head, Body::Live(Box::new(live)), None)
+            }
             Answer::Response(head, body) => (head, Body::from_upstream(body, self.rules.clone()), None),
             Answer::Upgrade(head, tunnel) => {
                 (head, Body::Empty, Some((tunnel, visitor.session_held().cloned())))

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::live::Live;
 use crate::body::cleaned;
 use crate::headers::Rules;
 use crate::upstream::exchange::ResponseBody;
@@ -24,6 +25,8 @@ pub enum Body {
     Full(Bytes),
     /// What an upstream sends.
     Upstream(Box<ResponseBody>, Rc<Rules>),
+    /// An event stream.
+    Live(Box<Live>),
 }
 
 impl Body {
@@ -41,11 +44,17 @@ impl Body {
         match self {
             Body::Empty => Framing::Length(0),
             Body::Full(bytes) => Framing::Length(bytes.len() as u64),
-            Body::Upstream(body, _) => match body.framing() {
-                Framing::UntilClose => Framing::Chunked,
-                framing => framing,
-            },
+            Body::Upstream(body, _) => passed_on(body.framing()),
+            Body::Live(live) => passed_on(live.framing()),
         }
+    }
+}
+
+/// A body that ends with its connection at the upstream need not end the client's.
+fn passed_on(framing: Framing) -> Framing {
+    match framing {
+        Framing::UntilClose => Framing::Chunked,
+        framing => framing,
     }
 }
 
@@ -64,6 +73,7 @@ impl http_body::Body for Body {
                 *self = Body::Empty;
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
+            Body::Live(live) => live.poll_frame(cx),
             Body::Upstream(body, rules) => {
                 let frame =
                     ready!(body.poll_frame(cx)).map(|frame| frame.map(|frame| cleaned(frame, Some(rules))));
@@ -82,6 +92,7 @@ impl http_body::Body for Body {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_empty(),
             Body::Upstream(body, _) => body.is_end(),
+            Body::Live(_) => false,
         }
     }
 

@@ -74,7 +74,7 @@ async fn end(session: Option<&Session>, gateway: &Gateway, worker: &Worker) -> u
         if worker.is_draining() {
             return GOING_AWAY;
         }
-        if session.is_some_and(|session| !gateway.is_alive(session)) {
+        if session.is_some_and(|session| !gateway.settings().is_alive(session)) {
             return POLICY_VIOLATION;
         }
     }

@@ -61,7 +61,11 @@ pub(super) fn identity(context: &mut Context, given: &IdentityHeaders) -> Identi
                 &path,
                 format!("`{name}` has a meaning of its own\nchoose another name, such as `X-Auth-{key}`"),
             );
-        } else if let Some((other, _)) = names[..at].iter().find(|(_, other)| fold(other) == folded) {
+        } else if let Some((other, theirs)) = names[..at].iter().find(|(_, other)| fold(other) == folded) {
+            let (path, name, other) = match context.document.has(&path) {
+                true => (path, name, *other),
+                false => (format!("identity.headers.{other}"), *theirs, key),
+            };
             let message = format!(
                 "applications cannot tell `{name}` from the name for `{other}`\n\
                  upper and lower case, `-` and `_` are the same to many of them"
@@ -114,8 +118,15 @@ fn check_name(context: &mut Context, path: &str, name: &str) {
     }
 }
 
-/// `trusted_proxies:`
-pub(super) fn trusted_proxies(context: &mut Context, given: &[String]) -> Vec<IpNet> {
+/// `trusted_proxies:`; `tls_in_front`: somebody else speaks https for us.
+pub(super) fn trusted_proxies(context: &mut Context, given: &[String], tls_in_front: bool) -> Vec<IpNet> {
+    if given.is_empty() && tls_in_front {
+        context.warn(
+            "public_url",
+            "TLS ends in front of this gateway, and no proxy is trusted: applications are told plain http\n\
+             add `trusted_proxies` with the proxy's address",
+        );
+    }
     let mut networks = Vec::new();
     for (at, text) in given.iter().enumerate() {
         let path = format!("trusted_proxies[{at}]");

@@ -11,7 +11,6 @@ use crate::access::{Access, Only};
 use crate::config::file::{self, EncodedSlash, File};
 use crate::config::typed::{did_you_mean, listed};
 use crate::headers::{Host, InvalidPath, NormalPath};
-use crate::login;
 use crate::route::{HostPattern, Route, Routes};
 use crate::upstream::Settings;
 
@@ -41,6 +40,12 @@ pub(super) fn resolve(
                 .error(&format!("{path}.name"), format!("another route is called `{}` already", route.name));
         }
         routes.push(Route { name: name.cloned().unwrap_or(path), ..route });
+    }
+    for (index, unused) in upstreams.iter().enumerate() {
+        if routes.iter().all(|route| route.upstream != index) && !context.document.is_damaged("routes") {
+            context
+                .warn(&format!("upstreams.{}", unused.name), format!("no route leads to `{}`", unused.name));
+        }
     }
     for (at, by) in Routes::unreachable(&routes) {
         let line =
@@ -223,25 +228,6 @@ fn upstream(context: &mut Context, at: &str, given: Option<&str>, upstreams: &[S
         context.error(&format!("{at}.upstream"), format!("no upstream is called `{given}`{hint}"));
     }
     0
-}
-
-/// Routes that need a login need a way to log in.
-pub(super) fn check_login(context: &mut Context, routes: &[Route], login: &login::Settings) {
-    let has_users =
-        login.local.as_ref().is_some_and(|local| !local.users.is_empty() || local.users_file.is_some());
-    let needing = routes.iter().position(|route| matches!(route.access, Access::Login | Access::Only(_)));
-    if let (false, Some(at)) = (has_users, needing) {
-        if context.document.is_damaged("login") || context.document.is_damaged("login.local.users") {
-            return;
-        }
-        let name = &routes[at].name;
-        let message = format!(
-            "login is needed (route `{name}`), and nobody can log in\n\
-             add `login: {{ local: {{ users: {{ alice: \"…\" }} }} }}` with a hash from `cloakroom hash-password`, or \
-             `access: public` to the route"
-        );
-        context.key_error(if name == "default" { "login" } else { name }, message);
-    }
 }
 
 /// `reserved_prefix:`, which starts and ends with a slash.

@@ -1,0 +1,5 @@
+//! Tests from outside, in reading order.
+
+mod command_line;
+mod config;
+mod config_example;
