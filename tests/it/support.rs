@@ -1,0 +1,35 @@
+//! What the tests stand on: a gateway from YAML, applications behind it, clients before it.
+//!
+//! Nothing in here sleeps. Whoever waits, waits for a condition, and gives up after [`PATIENCE`].
+
+// Each module of tests uses a part of this.
+#![expect(dead_code, reason = "not every test needs every helper")]
+
+use std::time::Duration;
+
+pub use browser::Browser;
+pub use gateway::{PASSWORD, TestGateway};
+pub use http2::{Answered, Http2, RawHttp2};
+pub use message::{Message, Reader};
+pub use raw::Raw;
+pub use upstream::{Conversation, EchoUpstream};
+
+mod browser;
+mod gateway;
+pub mod http2;
+mod message;
+mod raw;
+mod upstream;
+
+/// How long anybody waits for what must come. Never a measure of speed: machines may be slow.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until something holds.
+#[track_caller]
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "never came: {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,104 @@
+//! A client that sends whatever bytes it is told to.
+
+use std::io::Write as _;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use super::{Message, Reader};
+
+/// One connection to the gateway.
+pub struct Raw {
+    reader: Reader,
+}
+
+impl Raw {
+    /// Connects.
+    #[track_caller]
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the gateway listens");
+        Self { reader: Reader::new(stream, |_| {}) }
+    }
+
+    /// Sends a request on a connection of its own, and reads the response.
+    #[track_caller]
+    pub fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Message {
+        let mut client = Self::connect(address);
+        let request = request.as_ref();
+        client.send(request);
+        client.response_to(if request.starts_with(b"HEAD ") { "HEAD" } else { "GET" })
+    }
+
+    /// Sends bytes.
+    #[track_caller]
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("the gateway takes it");
+    }
+
+    /// Sends bytes to a gateway that may have closed already.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.reader.stream.write_all(bytes.as_ref())
+    }
+
+    /// The next response, to a GET.
+    #[track_caller]
+    pub fn response(&mut self) -> Message {
+        self.response_to("GET")
+    }
+
+    /// The next response, interim ones passed over.
+    #[track_caller]
+    pub fn response_to(&mut self, method: &str) -> Message {
+        loop {
+            let head = self.head();
+            if !matches!(head.status, 100 | 102..200) {
+                return self.reader.body(head, Some(method));
+            }
+        }
+    }
+
+    /// The head of the next response, interim or not; its body, if any, is still to be read.
+    #[track_caller]
+    pub fn head(&mut self) -> Message {
+        self.reader.head().expect("the gateway answers before it closes")
+    }
+
+    /// The body that belongs to a head.
+    #[track_caller]
+    pub fn body(&mut self, head: Message) -> Message {
+        self.reader.body(head, Some("GET"))
+    }
+
+    /// Exactly so many bytes; fewer at the end of the connection.
+    #[track_caller]
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        self.reader.exactly(count).unwrap_or_else(|| std::mem::take(&mut self.reader.buffer))
+    }
+
+    /// Everything until the gateway closes.
+    #[track_caller]
+    pub fn to_end(&mut self) -> Vec<u8> {
+        self.reader.to_end()
+    }
+
+    /// Waits until the gateway closes; panics if it sends anything more, or keeps the connection.
+    #[track_caller]
+    pub fn expect_closed(&mut self) {
+        let rest = self.to_end();
+        assert!(rest.is_empty(), "more came: {:?}", String::from_utf8_lossy(&rest));
+    }
+
+    /// Closes the sending side.
+    pub fn half_close(&self) {
+        self.reader.stream.shutdown(Shutdown::Write).expect("it is open");
+    }
+
+    /// Resets the connection.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(&self.reader.stream);
+        socket.set_linger(Some(std::time::Duration::ZERO)).expect("it is TCP");
+    }
+
+    /// The socket.
+    pub fn stream(&self) -> &TcpStream {
+        &self.reader.stream
+    }
+}
