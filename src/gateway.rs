@@ -17,13 +17,13 @@ pub mod settings;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::StatusCode;
 
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
+use crate::clock::civil::Civil;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
 use crate::login::{Login, NONCE_COOKIES};
 use crate::message::{RequestHead, ResponseHead};
@@ -138,7 +138,11 @@ impl Gateway {
             Ok(reply) => (reply, false),
             Err(refusal) => (self.refused(&refusal, &trail, &mut record), refusal.ends_connection()),
         };
-        let returning = Returning { request_id: &trail.request_id, secure: trail.secure, date: &date_now() };
+        let returning = Returning {
+            request_id: &trail.request_id,
+            secure: trail.secure,
+            date: &Civil::from(now).http_date(),
+        };
         headers::finish(&mut head, &self.rules, &returning);
         record.status(head.status);
         Response { head, body, tunnel, close, record }
@@ -150,7 +154,7 @@ impl Gateway {
         let mut record = Record::open(&self.settings.access_log, peer, version, now);
         let trail = Trail { request_id: fresh_id(), ..Trail::default() };
         let Reply { mut head, body, .. } = self.refused(refusal, &trail, &mut record);
-        head.fields.append("Date", date_now());
+        head.fields.append("Date", Civil::from(now).http_date());
         record.status(head.status);
         Response { head, body, tunnel: None, close: true, record }
     }
@@ -277,8 +281,4 @@ fn fresh_id() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system has random numbers");
     format!("{:032x}", u128::from_ne_bytes(bytes))
-}
-
-fn date_now() -> String {
-    httpdate::fmt_http_date(SystemTime::now())
 }

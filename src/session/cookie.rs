@@ -12,7 +12,7 @@ use memchr::memmem;
 use crate::clock::Timestamp;
 use crate::message::Fields;
 use crate::session::keys::VALUE_LENGTH;
-use crate::session::{CookieSettings, SameSite};
+use crate::session::settings::{CookieSettings, SameSite};
 
 /// How many cookies of our name are looked at; more are cut out and passed over.
 const CANDIDATES: usize = 4;
