@@ -62,7 +62,7 @@ pub async fn serve(
             let (head, body) = received(request);
             let arrival = Arrival { head, body, peer: peer.clone(), memo, redirect_to_https };
             let gateway = worker.gateway();
-            let answered = isolate(gateway.handle(arrival)).await;
+            let answered = isolate(pin!(gateway.handle(arrival))).await;
             let response = answered
                 .unwrap_or_else(|| gateway.unreadable(&Refusal::Defect, &peer, http::Version::HTTP_2));
             Ok::<_, Infallible>(departing(response, under_way))
