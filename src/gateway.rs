@@ -131,11 +131,14 @@ impl Gateway {
         let mut record = Record::open(&self.settings.access_log, &arrival.peer, arrival.head.version, now);
         let mut trail = Trail::default();
         let longest = self.settings.timeouts.request;
-        let mut answer = pin!(self.answer(arrival, now, &mut trail, &mut record));
-        let reply = if longest.is_zero() {
-            answer.as_mut().await
-        } else {
-            tokio::time::timeout(longest, answer.as_mut()).await.unwrap_or(Err(Refusal::Deadline))
+        let reply = {
+            let mut answer = pin!(self.answer(arrival, now, &mut trail, &mut record));
+            match longest.is_zero() {
+                true => answer.await,
+                false => {
+                    tokio::time::timeout(longest, answer.as_mut()).await.unwrap_or(Err(Refusal::Deadline))
+                }
+            }
         };
         let (Reply { mut head, body, tunnel }, close) = match reply {
             Ok(reply) => (reply, false),
