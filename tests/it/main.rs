@@ -5,5 +5,6 @@
 
 mod support;
 
+mod headers;
 mod upstream_faults;
 mod wire;
