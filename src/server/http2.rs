@@ -80,9 +80,10 @@ pub async fn serve(
         .keep_alive_timeout(PONG_WITHIN)
         .auto_date_header(false);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let mut draining = pin!(worker.draining());
+    let (mut draining, mut told) = (pin!(worker.draining()), false);
     let ended = std::future::poll_fn(|cx| {
-        if draining.as_mut().poll(cx).is_ready() {
+        if !told && draining.as_mut().poll(cx).is_ready() {
+            told = true;
             connection.as_mut().graceful_shutdown();
         }
         connection.as_mut().poll(cx)
