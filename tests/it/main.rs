@@ -5,6 +5,10 @@
 
 mod support;
 
+mod access_log;
 mod headers;
+mod http2;
+mod limits;
+mod paths;
 mod upstream_faults;
 mod wire;
