@@ -122,6 +122,11 @@ impl Transmitter {
         self.data.len()
     }
 
+    /// Whether a piece of the body can be taken: one is still to come, and the last one has gone.
+    pub fn has_room(&self) -> bool {
+        !self.finished && self.data.is_empty() && self.tail.is_empty()
+    }
+
     /// Takes the next piece of the body where there is room for one. `Ready` when a piece or the end was taken.
     pub fn poll_fill<B>(
         &mut self,
@@ -132,8 +137,7 @@ impl Transmitter {
         B: Body<Data = Bytes>,
     {
         let mut body = body;
-        let room = !self.finished && self.data.is_empty() && self.tail.is_empty();
-        if !room {
+        if !self.has_room() {
             return Poll::Pending;
         }
         match ready!(body.as_mut().poll_frame(cx)) {

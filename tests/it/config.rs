@@ -185,6 +185,9 @@ fn one_mistake_is_one_error() {
         "keys: [{ id: a, sekret: x }]",
         "routes: [{ path: /, acces: public }]",
         "trusted_proxies: [\"${NOBODY_SETS_THIS}\"]",
+        "routes: [{ pth: /a }, { path: /b }]",
+        "routes: [{ path: a }, { path: /b }]",
+        "routes: [{ path: /a }]\nreserved_prefix: /",
     ] {
         assert_eq!(said(&with(more)).len(), 1, "{more}: {:?}", said(&with(more)));
     }

@@ -39,7 +39,11 @@ pub(super) fn resolve(
                 "there is no https to redirect to\nadd a listener with `tls`, or set `public_url: https://…`",
             );
         }
-        if is_open(listener) && !is_https(public_url) && !file.allow_insecure.0 {
+        if is_open(listener)
+            && !is_https(public_url)
+            && !file.allow_insecure.0
+            && !context.document.is_damaged(&path)
+        {
             context.error(&format!("{path}.address"), OPEN);
         }
     }

@@ -8,6 +8,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{Context, upstreams};
 use crate::access::{Access, Only};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::document::Part;
 use crate::config::file::{self, EncodedSlash, File};
 use crate::config::typed::{did_you_mean, listed};
 use crate::headers::{Host, InvalidPath, NormalPath};
@@ -47,9 +49,20 @@ pub(super) fn resolve(
                 .warn(&format!("upstreams.{}", unused.name), format!("no route leads to `{}`", unused.name));
         }
     }
-    for (at, by) in Routes::unreachable(&routes) {
-        let line =
-            context.document.place(&format!("routes[{by}]"), crate::config::document::Part::Value).line;
+    check_reach(context, &routes);
+    routes
+}
+
+/// Every route must be reachable; one with a mistake of its own says nothing about others.
+fn check_reach(context: &mut Context, routes: &[Route]) {
+    for (at, by) in Routes::unreachable(routes) {
+        let earlier = format!("routes[{by}]");
+        let parts = ["path", "host", "methods"].map(|part| format!("{earlier}.{part}"));
+        let wrong = |found: &Diagnostic| parts.iter().any(|part| found.key.starts_with(part));
+        if context.found.iter().any(wrong) || context.document.is_damaged(&earlier) {
+            continue;
+        }
+        let line = context.document.place(&earlier, Part::Value).line;
         let message = format!(
             "unreachable: `{}` on line {line} takes every request before this route\n\
              put the narrower route first; the first match wins",
@@ -57,7 +70,6 @@ pub(super) fn resolve(
         );
         context.error(&format!("routes[{at}]"), message);
     }
-    routes
 }
 
 fn everything() -> Route {
@@ -239,6 +251,7 @@ pub(super) fn reserved_prefix(context: &mut Context, given: Option<&str>) -> Str
             "reserved_prefix",
             "the gateway's own pages need a place of their own\nwrite `/_cloakroom/`",
         );
+        return "/_cloakroom/".to_owned();
     }
     format!("{}/", prefix.trim_end_matches('/'))
 }

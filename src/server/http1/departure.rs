@@ -83,6 +83,7 @@ impl Departure {
             transmitter.begin_response(self.head.status, &self.head.fields, self.framing);
         }
         let outcome = loop {
+            let asked = transmitter.has_room();
             let filled = transmitter.poll_fill(cx, Pin::new(&mut self.body));
             if let Poll::Ready(Err(_)) = filled {
                 break Poll::Ready(Err(BrokenOff));
@@ -93,7 +94,7 @@ impl Departure {
             match flushed {
                 Poll::Ready(Err(_)) => break Poll::Ready(Err(BrokenOff)),
                 Poll::Ready(Ok(())) if transmitter.is_finished() => break Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) if filled.is_pending() => {
+                Poll::Ready(Ok(())) if asked && filled.is_pending() => {
                     self.stall.clear();
                     break self.poll_client_gone(cx, link).map(Err);
                 }

@@ -69,7 +69,8 @@ async def check_slow_clients(folder: Path) -> str:
 async def check_slow_readers(folder: Path) -> str:
     """500 clients that ask for 50 MB and take nothing: little is held for each, and they are closed in the end."""
     app = await application(folder)
-    gateway = await start(folder, settings(http(app.port), timeouts={"body": "3s"}))
+    room = {"upstream_settings": {"connections": 1000}}
+    gateway = await start(folder, settings(http(app.port), timeouts={"body": "3s"}, **room))
     await ask(gateway.port, "GET", "/open/hello")
     before, open_before = gateway.peak_from_here(), gateway.descriptors()
     clients = []
