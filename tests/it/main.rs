@@ -7,10 +7,13 @@ mod support;
 
 mod wire;
 
+mod access;
+mod login;
 mod sessions;
 
 mod command_line;
 mod config;
 mod config_example;
+mod program;
 
 mod tidy;
