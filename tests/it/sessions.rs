@@ -459,24 +459,34 @@ fn a_flood_of_anonymous_sessions_pushes_out_nobody_who_is_logged_in() {
     assert_eq!(who(&mut browser).as_deref(), Some("alice"));
 }
 
-/// `keys:` of these numbers, each with a secret of its own.
-fn keys(numbers: &[u8]) -> String {
+/// `keys:` of these numbers, each with a secret of its own. Responses tell which keys are in force.
+pub fn keys(numbers: &[u8]) -> String {
     let entry =
         |number: &u8| format!("{{ id: k{number}, secret: secret-{number}-of-at-least-thirty-two-bytes }}");
     let entries: Vec<_> = numbers.iter().map(entry).collect();
-    format!("{OPTIONAL}\nkeys: [{}]", entries.join(", "))
+    format!("headers: {{ response: {{ set: {{ X-Keys: '{numbers:?}' }} }} }}\nkeys: [{}]", entries.join(", "))
+}
+
+/// Waits until requests meet these keys.
+#[track_caller]
+pub fn wait_for_keys(browser: &mut Browser, numbers: &[u8]) {
+    let wanted = format!("{numbers:?}");
+    wait_until(&wanted, || browser.get("/").header("x-keys") == Some(&wanted));
 }
 
 #[test]
 fn a_key_is_replaced_without_signing_anybody_out_and_its_removal_kills_what_it_signed() {
     let upstream = EchoUpstream::start();
+    let keys = |numbers| format!("{OPTIONAL}\n{}", keys(numbers));
     let mut gateway = TestGateway::before(&upstream, &keys(&[1]));
     let mut early = signed_in(&gateway, "alice");
     gateway.reload(&keys(&[2, 1]));
-    wait_until("the old ticket is good in the overlap", || who(&mut early).as_deref() == Some("alice"));
+    wait_for_keys(&mut early, &[2, 1]);
+    assert_eq!(who(&mut early).as_deref(), Some("alice"), "the old ticket is good in the overlap");
     let mut late = signed_in(&gateway, "bob");
     gateway.reload(&keys(&[2]));
-    wait_until("the old ticket is dead", || who(&mut early).is_none());
+    wait_for_keys(&mut early, &[2]);
+    assert_eq!(who(&mut early), None, "the old ticket is dead");
     assert_eq!(who(&mut late).as_deref(), Some("bob"), "new ones are signed by the new key");
 }
 
