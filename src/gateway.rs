@@ -12,6 +12,7 @@ mod own_pages;
 pub mod pages;
 pub mod record;
 pub mod refusal;
+mod request_id;
 pub mod settings;
 
 use std::cell::{Cell, RefCell};
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 
+use crate::access::Denied;
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::clock::civil::Civil;
@@ -138,11 +140,7 @@ impl Gateway {
             Ok(reply) => (reply, false),
             Err(refusal) => (self.refused(&refusal, &trail, &mut record), refusal.ends_connection()),
         };
-        let returning = Returning {
-            request_id: &trail.request_id,
-            secure: trail.secure,
-            date: &Civil::from(now).http_date(),
-        };
+        let returning = Returning { request_id: &trail.request_id, secure: trail.secure, now };
         headers::finish(&mut head, &self.rules, &returning);
         record.status(head.status);
         Response { head, body, tunnel, close, record }
@@ -152,7 +150,7 @@ impl Gateway {
     pub fn unreadable(&self, refusal: &Refusal, peer: &Peer, version: http::Version) -> Response {
         let now = self.settings.clock.now();
         let mut record = Record::open(&self.settings.access_log, peer, version, now);
-        let trail = Trail { request_id: fresh_id(), ..Trail::default() };
+        let trail = Trail { request_id: request_id::fresh(), ..Trail::default() };
         let Reply { mut head, body, .. } = self.refused(refusal, &trail, &mut record);
         head.fields.append("Date", Civil::from(now).http_date());
         record.status(head.status);
@@ -168,8 +166,8 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
         let Arrival { head, mut body, peer, memo, redirect_to_https } = arrival;
-        let mut inbound = headers::inbound(head, &peer, &self.rules, fresh_id)?;
-        trail.follow(&inbound, &self.settings.login);
+        let mut inbound = headers::inbound(head, &peer, &self.rules, request_id::fresh)?;
+        trail.follow(&inbound);
         record.request(&inbound);
         if redirect_to_https {
             return Ok(self.to_https(&inbound));
@@ -187,8 +185,10 @@ impl Gateway {
             false => Visitor::nobody(),
         };
         record.visitor(&visitor);
-        trail.ended(&visitor);
-        let pass = route.access.admit(visitor.session(), now).map_err(Refusal::Access)?;
+        let pass = route.access.admit(visitor.session(), now).map_err(|denied| {
+            trail.denied(denied, &inbound, &self.settings.login, &visitor);
+            Refusal::Access(denied)
+        })?;
         let upstream = &self.upstreams[route.upstream];
         record.route(&route.name, upstream.name());
         let host = match upstream.host() {
@@ -255,15 +255,15 @@ impl Gateway {
 }
 
 impl Trail {
-    fn follow(&mut self, inbound: &Inbound, login: &Login) {
+    fn follow(&mut self, inbound: &Inbound) {
         self.request_id.clone_from(&inbound.request_id);
         self.secure = inbound.client.scheme == Scheme::Https;
-        self.asked = Some(Asked::of(inbound, login));
+        self.asked = Some(Asked::of(inbound));
     }
 
-    fn ended(&mut self, visitor: &Visitor) {
-        if let Some(asked) = &mut self.asked {
-            asked.ended = visitor.ended();
+    fn denied(&mut self, denied: Denied, inbound: &Inbound, login: &Login, visitor: &Visitor) {
+        if let (Some(asked), Denied::LoginNeeded | Denied::LoginTooOld) = (&mut self.asked, denied) {
+            asked.needs_login(inbound, login, visitor.ended());
         }
     }
 }
@@ -274,11 +274,4 @@ fn set_cookie(head: &mut ResponseHead, value: &str) {
     if !head.fields.lists("cache-control", "no-store") {
         head.fields.set("Cache-Control", "no-store");
     }
-}
-
-/// 128 random bits in hex.
-fn fresh_id() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has random numbers");
-    format!("{:032x}", u128::from_ne_bytes(bytes))
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -31,6 +32,27 @@ impl Stream {
         let reference = socket2::SockRef::from(socket);
         let mut byte = [std::mem::MaybeUninit::uninit()];
         !would_block(reference.peek(&mut byte))
+    }
+
+    /// The same as far as the runtime has heard, which costs no system call. What has arrived may be lost: only a
+    /// connection of which this is false can be used.
+    pub fn has_news(&self) -> bool {
+        let read = match self {
+            Stream::Tcp(stream) => stream.try_read(&mut [0]),
+            Stream::Tls(stream) => stream.get_ref().0.try_read(&mut [0]),
+            Stream::Unix(stream) => stream.try_read(&mut [0]),
+        };
+        !would_block(read)
+    }
+
+    /// Lets the other side see a reset instead of an orderly end, once this is dropped.
+    pub fn reset_when_dropped(&self) {
+        let socket = match self {
+            Stream::Tcp(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+            Stream::Unix(_) => return,
+        };
+        let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
     }
 }
 

@@ -243,12 +243,14 @@ impl Upstream {
     }
 }
 
-/// An idle connection that is still open. Where the request can be repeated, trying it tells soon enough; where it
-/// cannot, the socket is asked before.
+/// An idle connection that is still open. Where the request can be repeated, trying it tells soon enough that it was
+/// closed; where it cannot, the socket is asked before. One on which something has arrived is never used: it would be
+/// taken for the answer.
 fn usable_idle(pool: &Pool, repeatable: bool) -> Option<Connection> {
     loop {
         let connection = pool.take_idle()?;
-        if repeatable || !connection.stream.is_stale() {
+        let spoiled = if repeatable { connection.stream.has_news() } else { connection.stream.is_stale() };
+        if !spoiled {
             return Some(connection);
         }
     }

@@ -30,13 +30,14 @@ pub enum Body {
 }
 
 impl Body {
-    /// An upstream's body; one that is over already gives its connection back at once.
-    pub fn from_upstream(body: Box<ResponseBody>, rules: Rc<Rules>) -> Self {
-        if body.is_end() {
-            body.finish();
-            return Body::Empty;
+    /// An upstream's body. One that has arrived already gives its connection back at once, however slow the client is.
+    pub fn from_upstream(mut body: Box<ResponseBody>, rules: Rc<Rules>) -> Self {
+        let arrived = body.take_arrived();
+        if !body.is_end() {
+            return Body::Upstream(body, rules);
         }
-        Body::Upstream(body, rules)
+        body.finish();
+        arrived.map_or(Body::Empty, Body::Full)
     }
 
     /// How its end is announced to an HTTP/1.1 client.

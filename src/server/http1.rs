@@ -51,6 +51,8 @@ enum Next {
     Request,
     Close,
     Linger,
+    /// The response broke off, and only a reset can say so.
+    Reset,
 }
 
 /// Most bytes of an unread body that are read away to save a connection.
@@ -95,6 +97,7 @@ impl Connection {
                 Next::Request if !self.worker.is_draining() => self.deadline.set(timeouts.idle),
                 Next::Request | Next::Close => break,
                 Next::Linger => return linger::close(&self.link).await,
+                Next::Reset => return self.link.borrow().stream.reset_when_dropped(),
             }
         }
         let mut link = self.link.borrow_mut();
@@ -179,9 +182,9 @@ impl Connection {
         let near_end = unread.is_some_and(|left| left <= DRAIN) && !waits_to_send;
         let keep = keep && near_end && !response.close && !self.worker.is_draining();
         let departure = Departure::new(response, method, version, keep || tunnel.is_some());
-        let keep = departure.keeps_alive();
+        let (keep, broken) = (departure.keeps_alive(), departure.if_broken());
         let patience = gateway.settings().timeouts.body;
-        let Ok(record) = departure.send(&self.link, patience).await else { return Next::Close };
+        let Ok(record) = departure.send(&self.link, patience).await else { return broken };
         if let Some((tunnel, session)) = tunnel {
             let link = &self.link;
             tunnel::run(link, tunnel, session, gateway, &self.worker, record).await;

@@ -80,14 +80,15 @@ pub async fn serve(
         .keep_alive_timeout(PONG_WITHIN)
         .auto_date_header(false);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let mut draining = pin!(worker.draining());
-    let ended = std::future::poll_fn(|cx| {
-        if draining.as_mut().poll(cx).is_ready() {
+    let draining = worker.draining();
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = draining => {
             connection.as_mut().graceful_shutdown();
+            connection.await
         }
-        connection.as_mut().poll(cx)
-    });
-    if let Err(error) = ended.await {
+    };
+    if let Err(error) = ended {
         tracing::debug!("HTTP/2 connection ended: {error}");
     }
 }

@@ -4,6 +4,7 @@
 //! RFC 6455, section 7.4.1), at the next frame's beginning; when the gateway stops, 1001.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ use frames::Frames;
 
 /// How often it is asked whether the session still lives.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long one direction may go on when the other has ended.
+const LAST_WORD: Duration = Duration::from_secs(2);
 const BUFFER: usize = 16 * 1024;
 
 /// Close codes of RFC 6455, section 7.4.1.
@@ -62,9 +65,13 @@ pub async fn run(
     let _ = tokio::time::timeout(LOOK, client_out.shutdown()).await;
 }
 
-/// Each direction ends by itself; a tunnel is over when both have.
+/// A tunnel is over when one direction has ended and the other had a moment to say its last word.
 async fn both(up: impl Future<Output = ()>, down: impl Future<Output = ()>) {
-    tokio::join!(up, down);
+    let (mut up, mut down) = (pin!(up), pin!(down));
+    tokio::select! {
+        () = &mut up => drop(tokio::time::timeout(LAST_WORD, down).await),
+        () = &mut down => drop(tokio::time::timeout(LAST_WORD, up).await),
+    }
 }
 
 /// Waits until the session has ended or the gateway stops; says with which code to close.

@@ -41,7 +41,6 @@ pub struct Exchange {
     upgrade: bool,
     interim_left: u32,
     continue_wait: Deadline,
-    progress: Deadline,
     patience: Duration,
     sent: bool,
     send_failed: Option<WireError>,
@@ -96,7 +95,6 @@ impl Exchange {
             upgrade,
             interim_left: MOST_INTERIM,
             continue_wait,
-            progress: Deadline::default(),
             patience,
             sent: false,
             send_failed: None,
@@ -140,7 +138,7 @@ impl Exchange {
                 || (name.eq_ignore_ascii_case("content-length") && !length_describes_another))
         });
         self.connection.receiver.begin_body(framing);
-        self.progress.clear();
+        self.connection.progress.clear();
         let patience = if is_event_stream(&head.fields) { Duration::ZERO } else { self.patience };
         self.patience = patience;
         Ok(Answer::Response(head, Box::new(ResponseBody { exchange: self, framing })))
@@ -218,7 +216,7 @@ impl Exchange {
             match transmitter.poll_flush(cx, stream) {
                 Poll::Ready(Ok(())) => {
                     self.sent = transmitter.is_finished();
-                    self.progress.clear();
+                    self.connection.progress.clear();
                     if !had_something {
                         return Ok(());
                     }
@@ -234,11 +232,11 @@ impl Exchange {
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let client_is_to_move = !self.sent && self.connection.transmitter.is_flushed();
         if client_is_to_move {
-            self.progress.clear();
-        } else if !self.progress.is_set() {
-            self.progress.set(self.patience);
+            self.connection.progress.clear();
+        } else if !self.connection.progress.is_set() {
+            self.connection.progress.set(self.patience);
         }
-        self.progress.poll(cx)
+        self.connection.progress.poll(cx)
     }
 }
 
@@ -271,6 +269,11 @@ impl ResponseBody {
         self.exchange.connection.receiver.is_done()
     }
 
+    /// All of it, where it has arrived already.
+    pub fn take_arrived(&mut self) -> Option<Bytes> {
+        self.exchange.connection.receiver.take_arrived()
+    }
+
     /// The next piece.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         let exchange = &mut self.exchange;
@@ -280,7 +283,7 @@ impl ResponseBody {
         let Connection { receiver, stream, .. } = &mut exchange.connection;
         let frame = receiver.poll_frame(cx, stream);
         if frame.is_ready() {
-            exchange.progress.clear();
+            exchange.connection.progress.clear();
             return frame;
         }
         ready!(exchange.poll_patience(cx));

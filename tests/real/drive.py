@@ -13,7 +13,7 @@ import time
 import traceback
 from pathlib import Path
 
-from rig.process import Failed, kill_all
+from rig.process import HERE, Failed, kill_all
 
 # In reading order: what an application sees, what clients send, what the operator does, what goes wrong.
 MODULES = ["django", "files", "nginx", "clients", "http2", "load", "operation", "upstream_faults", "machine_faults", "attacks", "demo"]
@@ -39,11 +39,12 @@ def run(name, function, work: Path) -> bool:
         why = None
     except Failed as failure:
         why = str(failure)
-    except asyncio.TimeoutError:
-        why = f"not done within {LIMIT} s"
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        why = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        # A time-out may also come from a step inside.
+        late = isinstance(error, asyncio.TimeoutError) and time.monotonic() - start >= LIMIT
+        steps = [step for step in traceback.extract_tb(error.__traceback__) if step.filename.startswith(str(HERE))]
+        where = f"{Path(steps[-1].filename).name}:{steps[-1].lineno}"
+        why = f"not done within {LIMIT} s" if late else f"{type(error).__name__}: {error} ({where})"
         (folder / "traceback.txt").write_text(traceback.format_exc())
     finally:
         kill_all()

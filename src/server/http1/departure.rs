@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
 
+use super::Next;
 use crate::deadline::Deadline;
 use crate::gateway::Response;
 use crate::gateway::body::Body;
@@ -61,6 +62,12 @@ impl Departure {
     /// Whether another request can follow.
     pub fn keeps_alive(&self) -> bool {
         self.keep_alive
+    }
+
+    /// What to do with the connection if the response does not go out whole: where its end is the connection's, a
+    /// plain close would make it look whole (RFC 9112, section 8).
+    pub fn if_broken(&self) -> Next {
+        if self.framing == Framing::UntilClose { Next::Reset } else { Next::Close }
     }
 
     /// Sends it. `patience` is how long a client may take nothing.

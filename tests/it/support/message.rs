@@ -76,6 +76,8 @@ impl Message {
 pub struct Reader {
     pub stream: TcpStream,
     pub buffer: Vec<u8>,
+    /// Whether the connection has ended in an error.
+    pub was_reset: bool,
     log: Box<dyn FnMut(&[u8]) + Send>,
 }
 
@@ -85,7 +87,7 @@ impl Reader {
         stream.set_read_timeout(Some(super::PATIENCE)).expect("it is not zero");
         stream.set_write_timeout(Some(super::PATIENCE)).expect("it is not zero");
         stream.set_nodelay(true).expect("it is TCP");
-        Self { stream, buffer: Vec::new(), log: Box::new(log) }
+        Self { stream, buffer: Vec::new(), was_reset: false, log: Box::new(log) }
     }
 
     /// Reads more: false at the end of the connection, however it ended.
@@ -102,7 +104,10 @@ impl Reader {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 panic!("nothing came for too long; so far: {:?}", String::from_utf8_lossy(&self.buffer));
             }
-            Err(_) => false,
+            Err(_) => {
+                self.was_reset = true;
+                false
+            }
         }
     }
 

@@ -86,6 +86,13 @@ impl Raw {
         assert!(rest.is_empty(), "more came: {:?}", String::from_utf8_lossy(&rest));
     }
 
+    /// Waits for the end of the connection; whether it was a reset, which says that something is missing.
+    #[track_caller]
+    pub fn expect_reset(&mut self) -> bool {
+        self.reader.to_end();
+        self.reader.was_reset
+    }
+
     /// Closes the sending side.
     pub fn half_close(&self) {
         self.reader.stream.shutdown(Shutdown::Write).expect("it is open");

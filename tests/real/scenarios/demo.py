@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from rig.gateway import BINARY
-from rig.process import Process, expect, until
+from rig.process import Process, expect, listening, until
 from rig.wire import Connection, Jar
 from scenarios.nginx import WebSocket
 
@@ -25,6 +25,7 @@ async def check_demo(folder: Path) -> str:
     expect(url and user, f"no URL or no user was printed: {text}")
     port, user = int(url.group(2)), user.group(1)
 
+    await listening(process, port)
     jar = Jar(port)
     expect((await jar.ask("GET", "/")).status == 401, "the demo application is open to everybody")
     answer = await jar.login(user, password, "/")

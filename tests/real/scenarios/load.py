@@ -92,20 +92,21 @@ async def check_login_storm(folder: Path) -> str:
     digest = next((word for word in out.split() if word.startswith("$argon2id$")), None)
     expect(code == 0 and digest, f"hash-password: exit {code}, {out} {err}")
     config = settings(http(app.port))
-    config["login"]["local"]["users"]["alice"]["password"] = digest
+    # One for each visitor: attempts for one user at the same time count together in the throttle.
+    config["login"]["local"]["users"] = {f"user-{number}": digest for number in range(10)}
     gateway = await start(folder, config)
     async with canary(gateway.port, target="/open/hello") as calm:
         await asyncio.sleep(2)
     stop, logins = asyncio.Event(), 0
 
-    async def log_in():
+    async def log_in(user: str):
         nonlocal logins
         while not stop.is_set():
-            await gateway.jar().login("alice", "wonderland", "/hello")
+            await gateway.jar().login(user, "wonderland", "/hello")
             logins += 1
 
     before = gateway.memory()
-    visitors = [asyncio.create_task(log_in()) for _ in range(10)]
+    visitors = [asyncio.create_task(log_in(f"user-{number}")) for number in range(10)]
     async with canary(gateway.port, target="/open/hello") as others:
         await asyncio.sleep(4)
     stop.set()
