@@ -28,6 +28,7 @@ pub fn refusal(refusal: &Refusal, asked: Option<&Asked>, request_id: &str) -> (R
     head.fields.append("X-Content-Type-Options", "nosniff");
     head.fields.append("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
     head.fields.append("Referrer-Policy", "no-referrer");
+    head.fields.append("Cross-Origin-Opener-Policy", "same-origin");
     if let Some(wait) = refusal.retry_after() {
         head.fields.append("Retry-After", wait.as_secs().to_string());
     }

@@ -205,6 +205,11 @@ login: { local: { users: { kim@example.com: TOPSECRET, bob: { password: TOPSECRE
     assert!(problems.errors() >= 5, "{problems}");
     let json = serde_json::to_string(&problems).expect("JSON");
     assert!(!format!("{problems}{problems:?}{json}").contains("TOPSECRET"), "{problems}");
+    for user in ["alice: m=19456,t=2,p=1$TOPSECRET", "alice: { password: m=19456,t=2,p=1$TOPSECRET }"] {
+        let text = format!("login: {{ local: {{ users: {{ {user} }} }} }}");
+        let problems = read(&text).expect_err("a hash that the commas cut into pieces");
+        assert!(!problems.to_string().contains("TOPSECRET"), "{problems}");
+    }
     let broken = "keys: [{ id: k1, secret: TOPSECRET";
     assert!(!read(broken).expect_err("broken").to_string().contains("TOPSECRET"));
     let config = accepted(&with("keys: [{ id: k1, secret: TOPSECRETTOPSECRETTOPSECRETTOPSECRET }]"));

@@ -1,7 +1,7 @@
-//! The gateway as a whole: bytes in, bytes out, with an application behind it that says what it saw.
+//! The gateway from outside: bytes in, bytes out, with an application behind it that says what it saw.
 //!
-//! Every test starts a gateway of its own on a free port, from YAML, and speaks to it as a client would. In reading
-//! order: what the tests stand on, then the wire and what is behind it, people and their sessions, the configuration,
+//! Every test of requests starts a gateway of its own on a free port, from YAML, and speaks to it as a client would. In
+//! reading order: what the tests stand on, the wire and what is behind it, people and their sessions, the configuration,
 //! the program, the house.
 
 mod support;
@@ -14,13 +14,14 @@ mod paths;
 mod upstream_faults;
 mod wire;
 
+mod access;
 mod login;
 mod sessions;
 
 mod config;
-mod config_cli;
 mod config_example;
 
 mod command_line;
+mod program;
 
 mod tidy;

@@ -8,11 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloakroom::clock::Timestamp;
 use cloakroom::identity::Identity;
+use cloakroom::message::Fields;
+use cloakroom::session::cookie::take;
 use cloakroom::session::memory::MemoryStore;
-use cloakroom::session::{CookieSettings, Create, Key, SameSite, Sessions, Settings, Visitor};
+use cloakroom::session::{CookieSettings, Create, Key, Memo, SameSite, Sessions, Settings, Visitor};
 use secrecy::SecretBox;
 
-use crate::support::{Browser, EchoUpstream, Message, Raw, TestGateway, wait_until};
+use crate::support::{Browser, EchoUpstream, Http2, Message, Raw, TestGateway, wait_until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -59,8 +61,8 @@ fn set_cookie<'a>(response: &'a Message, name: &str) -> Option<Vec<&'a str>> {
     found.map(|cookie| cookie.split("; ").collect())
 }
 
-#[test]
-fn ten_thousand_ids_are_long_different_and_even() {
+/// Sessions without a gateway around them, and the store behind them.
+fn sessions() -> (Sessions, Arc<MemoryStore>) {
     let settings = Settings {
         idle: HOUR,
         absolute: HOUR,
@@ -74,12 +76,17 @@ fn ten_thousand_ids_are_long_different_and_even() {
             domain: None,
             partitioned: false,
         },
-        max_sessions: 100,
+        max_sessions: 1000,
         keys: vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }],
         create: Create::Lazy,
     };
     let store = Arc::new(MemoryStore::new(settings.max_sessions, settings.lifetime()));
-    let sessions = Sessions::new(settings, store);
+    (Sessions::new(settings, store.clone()), store)
+}
+
+#[test]
+fn ten_thousand_ids_are_long_different_and_even() {
+    let (sessions, _) = sessions();
     let alice = Identity::new("alice", None, None, &[]).expect("a name");
     let now = Timestamp::from_unix_millis(1_800_000_000_000);
     let mut seen = HashSet::new();
@@ -100,6 +107,88 @@ fn ten_thousand_ids_are_long_different_and_even() {
             counts.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum();
         assert!(distance < 436.0, "byte {position}: {distance}");
     }
+}
+
+#[test]
+fn ten_thousand_logouts_leave_no_session_behind() {
+    let (sessions, store) = sessions();
+    let alice = Identity::new("alice", None, None, &[]).expect("a name");
+    let now = Timestamp::from_unix_millis(1_800_000_000_000);
+    for _ in 0..10_000 {
+        let (ticket, _) = sessions.sign_in(&Visitor::nobody(), alice.clone(), false, now);
+        let mut fields = Fields::new();
+        fields.append("Cookie", ticket.set_cookie().split(';').next().expect("a pair"));
+        let shown = take(&mut fields, sessions.cookie_name());
+        let visitor = sessions.recognise(&shown, &mut Memo::default(), now);
+        assert!(visitor.session().is_some());
+        sessions.sign_out(&visitor);
+        sessions.sign_out(&Visitor::nobody());
+    }
+    store.sweep();
+    assert_eq!(store.counts(), (0, 0));
+}
+
+#[test]
+fn requests_that_race_with_a_logout_never_revive_the_session() {
+    let upstream = EchoUpstream::start();
+    let gateway =
+        TestGateway::before(&upstream, &format!("{OPTIONAL}\nworkers: 2\nsession: {{ create: always }}"));
+    for _ in 0..20 {
+        let mut browser = signed_in(&gateway, "alice");
+        let cookie = format!("cloakroom={}", ticket(&browser));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| (0..20).for_each(|_| drop(with_cookie(&gateway, &cookie))));
+            }
+            browser.sign_out();
+        });
+        assert_eq!(with_cookie(&gateway, &cookie), None);
+    }
+    assert_eq!(gateway.sessions().0, 0);
+}
+
+#[test]
+fn a_response_that_comes_after_the_logout_changes_nothing() {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = EchoUpstream::speaking(move |mut conversation| {
+        if conversation.request().is_some() {
+            let _ = wait.lock().expect("whole").recv();
+            let _ = conversation.try_send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let gateway = TestGateway::before(&upstream, "");
+    let mut browser = signed_in(&gateway, "alice");
+    let mut slow = Raw::connect(gateway.address());
+    slow.send(browser.head("GET", "/slow", &[]) + "\r\n");
+    upstream.wait_for(1);
+    let cookie = ticket(&browser);
+    browser.sign_out();
+    release.send(()).expect("somebody waits");
+    let late = slow.response();
+    assert_eq!((late.status, late.headers("set-cookie").len()), (200, 0));
+    browser.set_cookie("cloakroom", &cookie);
+    assert_eq!(browser.get("/").status, 302);
+    let refused = browser.request("GET", "/", &[("Sec-Fetch-Mode", "cors")], b"");
+    assert_eq!((refused.status, &refused.json()["session_ended"]), (401, &"logout".into()));
+    assert_eq!(gateway.sessions(), (0, 0));
+}
+
+#[test]
+fn a_session_depends_on_no_connection_and_no_version() {
+    let upstream = EchoUpstream::start();
+    let gateway = TestGateway::before(&upstream, OPTIONAL);
+    let cookie = format!("cloakroom={}", ticket(&signed_in(&gateway, "alice")));
+    assert_eq!(with_cookie(&gateway, &cookie).as_deref(), Some("alice"));
+    let old = Raw::ask(gateway.address(), format!("GET / HTTP/1.0\r\nCookie: {cookie}\r\nHost: a\r\n\r\n"));
+    assert_eq!(told(&old).as_deref(), Some("alice"));
+    let mut http2 = Http2::connect(gateway.address());
+    let url = format!("http://{}/", gateway.address());
+    let crumbs = [("cookie", "a=1"), ("cookie", cookie.as_str()), ("cookie", "b=2")];
+    let response = http2.get(&url, &crumbs).into_body().to_bytes();
+    let seen = String::from_utf8_lossy(&response).to_lowercase();
+    assert!(seen.contains("x-auth-user: alice"), "{seen}");
+    assert!(seen.contains("cookie: a=1; b=2\r\n"), "crumbs are joined: {seen}");
 }
 
 #[test]
@@ -459,24 +548,34 @@ fn a_flood_of_anonymous_sessions_pushes_out_nobody_who_is_logged_in() {
     assert_eq!(who(&mut browser).as_deref(), Some("alice"));
 }
 
-/// `keys:` of these numbers, each with a secret of its own.
-fn keys(numbers: &[u8]) -> String {
+/// `keys:` of these numbers, each with a secret of its own. Responses tell which keys are in force.
+pub fn keys(numbers: &[u8]) -> String {
     let entry =
         |number: &u8| format!("{{ id: k{number}, secret: secret-{number}-of-at-least-thirty-two-bytes }}");
     let entries: Vec<_> = numbers.iter().map(entry).collect();
-    format!("{OPTIONAL}\nkeys: [{}]", entries.join(", "))
+    format!("headers: {{ response: {{ set: {{ X-Keys: '{numbers:?}' }} }} }}\nkeys: [{}]", entries.join(", "))
+}
+
+/// Waits until requests meet these keys.
+#[track_caller]
+pub fn wait_for_keys(browser: &mut Browser, numbers: &[u8]) {
+    let wanted = format!("{numbers:?}");
+    wait_until(&wanted, || browser.get("/").header("x-keys") == Some(&wanted));
 }
 
 #[test]
 fn a_key_is_replaced_without_signing_anybody_out_and_its_removal_kills_what_it_signed() {
     let upstream = EchoUpstream::start();
+    let keys = |numbers| format!("{OPTIONAL}\n{}", keys(numbers));
     let mut gateway = TestGateway::before(&upstream, &keys(&[1]));
     let mut early = signed_in(&gateway, "alice");
     gateway.reload(&keys(&[2, 1]));
-    wait_until("the old ticket is good in the overlap", || who(&mut early).as_deref() == Some("alice"));
+    wait_for_keys(&mut early, &[2, 1]);
+    assert_eq!(who(&mut early).as_deref(), Some("alice"), "the old ticket is good in the overlap");
     let mut late = signed_in(&gateway, "bob");
     gateway.reload(&keys(&[2]));
-    wait_until("the old ticket is dead", || who(&mut early).is_none());
+    wait_for_keys(&mut early, &[2]);
+    assert_eq!(who(&mut early), None, "the old ticket is dead");
     assert_eq!(who(&mut late).as_deref(), Some("bob"), "new ones are signed by the new key");
 }
 

@@ -15,6 +15,9 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Lines of a file without its tests.
 const LONGEST: usize = 400;
 
+/// Lines of a function.
+const LONGEST_FUNCTION: usize = 60;
+
 /// Each module and its layer; a longer name goes before a shorter one it begins with. See `src/lib.rs`.
 const LAYERS: &[(&str, Layer)] = &[
     ("clock", Layer::Values),
@@ -68,6 +71,13 @@ struct Rule {
     wants: &'static str,
     breach: fn(&RustFile) -> Option<String>,
     sample: (&'static str, &'static str),
+}
+
+/// A text ten times.
+macro_rules! ten {
+    ($($text:tt)*) => {
+        concat!($($text)*, $($text)*, $($text)*, $($text)*, $($text)*, $($text)*, $($text)*, $($text)*, $($text)*, $($text)*)
+    };
 }
 
 const RULES: &[Rule] = &[
@@ -130,13 +140,19 @@ const RULES: &[Rule] = &[
             let lines = file.without_tests().lines().count();
             (lines > LONGEST).then(|| format!("{lines} lines, more than {LONGEST}"))
         },
-        sample: ("a.rs", {
-            const LONG: [u8; 1000] = [b'\n'; 1000];
-            match std::str::from_utf8(&LONG) {
-                Ok(text) => text,
-                Err(_) => panic!("line feeds are text"),
-            }
-        }),
+        sample: ("a.rs", ten!(ten!(ten!("\n")))),
+    },
+    Rule {
+        wants: "a function fits on a screen",
+        breach: |file| {
+            let (lines, name) = functions(&file.code()).into_iter().max()?;
+            (lines > LONGEST_FUNCTION)
+                .then(|| format!("{lines} lines in `{name}`, more than {LONGEST_FUNCTION}"))
+        },
+        sample: (
+            "a.rs",
+            concat!("fn a() {\n}\npub fn long(\n    a: u8,\n) {\n", ten!(ten!("    b();\n")), "}\n"),
+        ),
     },
     Rule {
         wants: "a file uses its own layer and those below only",
@@ -235,6 +251,20 @@ fn named<'a>(prefix: &str, text: &'a str, found: &mut Vec<String>) -> &'a str {
             rest
         }
     }
+}
+
+/// Every function that is formatted as rustfmt does it, with its lines.
+fn functions(code: &str) -> Vec<(usize, String)> {
+    let lines: Vec<_> = code.lines().collect();
+    let starts =
+        lines.iter().enumerate().filter(|(_, line)| has_word(line, "fn") && !line.trim().ends_with('}'));
+    let length = |(at, line): (usize, &&str)| {
+        let indentation = &line[..line.len() - line.trim_start().len()];
+        let end = lines[at..].iter().position(|line| *line == format!("{indentation}}}"))?;
+        let name = line.split("fn ").nth(1)?.split(['(', '<']).next()?;
+        Some((end + 1, name.to_owned()))
+    };
+    starts.filter_map(length).collect()
 }
 
 fn layer(module: &str) -> Option<Layer> {

@@ -265,7 +265,10 @@ impl Node {
             let Some(text) = lines.get_mut(at.saturating_sub(1)) else { return };
             let indentation = text.chars().take_while(|letter| *letter == ' ').count();
             let from = if at == line { column - 1 } else { indentation };
-            let to = if several { usize::MAX } else { from + length };
+            // A comma that is no separator: a hash in braces without quotes falls into pieces, and all are secret.
+            let rest = text.chars().skip(from + length).take_while(|letter| !letter.is_whitespace());
+            let more = if rest.clone().nth(1).is_some() { rest.count() } else { 0 };
+            let to = if several { usize::MAX } else { from + length + more };
             let mask = |(at, letter)| if (from..to).contains(&at) { '*' } else { letter };
             *text = text.chars().enumerate().map(mask).collect();
         }
