@@ -11,6 +11,7 @@ mod http2;
 mod isolation;
 mod limits;
 mod paths;
+mod pressure;
 mod streaming;
 mod upstream_faults;
 mod wire;

@@ -1,10 +1,8 @@
 //! Streams: every piece goes on as it comes, nothing is gathered, and who goes away is noticed.
 
-use std::io::Write as _;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::PoisonError;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
@@ -125,86 +123,6 @@ fn a_body_is_passed_on_while_it_arrives() {
         assert_eq!(arrived.recv().expect("it arrives"), piece.as_bytes());
     }
     assert_eq!(client.response().status, 200);
-}
-
-/// What the system's own buffers of two connections may hold, and a little of ours.
-const BOUND: usize = 48 << 20;
-
-#[test]
-fn a_slow_reader_does_not_make_the_gateway_gather() {
-    for http2 in [false, true] {
-        let written = Arc::new(AtomicUsize::new(0));
-        let (stuck, filled) = mpsc::channel();
-        let (stuck, count) = (Mutex::new(stuck), written.clone());
-        let upstream = EchoUpstream::speaking(move |mut conversation| {
-            let Some(_) = conversation.request() else { return };
-            let _ = conversation.try_send("HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n");
-            let stream = conversation.stream().try_clone().expect("open");
-            stream.set_write_timeout(Some(Duration::from_millis(500))).expect("not zero");
-            let piece = [b'x'; 64 * 1024];
-            while let Ok(taken @ 1..) = (&stream).write(&piece) {
-                count.fetch_add(taken, Ordering::SeqCst);
-                if count.load(Ordering::SeqCst) > BOUND {
-                    break;
-                }
-            }
-            let _ = stuck.lock().expect("whole").send(());
-            conversation.wait_for_end();
-        });
-        let gateway = TestGateway::before(&upstream, PUBLIC);
-        if http2 {
-            let mut client = crate::support::RawHttp2::connect(gateway.address());
-            let get = [(":method", "GET"), (":scheme", "http"), (":authority", "a.example"), (":path", "/")];
-            client.headers(1, &get, 1);
-            filled.recv().expect("the upstream gets stuck");
-            assert!(written.load(Ordering::SeqCst) < BOUND, "{written:?} bytes were taken from the upstream");
-            drop(client);
-        } else {
-            let mut client = Raw::connect(gateway.address());
-            client.send(GET);
-            filled.recv().expect("the upstream gets stuck");
-            assert!(written.load(Ordering::SeqCst) < BOUND, "{written:?} bytes were taken from the upstream");
-            drop(client);
-        }
-        upstream.wait_for_open_connections(0);
-    }
-}
-
-#[test]
-fn a_slow_upstream_does_not_make_the_gateway_gather() {
-    let (open, gate) = gate();
-    let upstream = EchoUpstream::speaking(move |mut conversation| {
-        let _ = conversation.head();
-        gate.pass();
-    });
-    let gateway = TestGateway::before(&upstream, &format!("{PUBLIC}\nlimits: {{ body: 0B }}"));
-    let mut client = Raw::connect(gateway.address());
-    client.send("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 10000000000\r\n\r\n");
-    client.stream().set_write_timeout(Some(Duration::from_millis(500))).expect("not zero");
-    let (mut taken, piece) = (0, [b'x'; 64 * 1024]);
-    while let Ok(count @ 1..) = client.stream().write(&piece) {
-        taken += count;
-        assert!(taken < BOUND, "{taken} bytes were taken from the client");
-    }
-    drop((client, open));
-}
-
-#[test]
-fn a_slow_reader_gets_every_byte() {
-    let upstream = EchoUpstream::speaking(|mut conversation| {
-        while conversation.request().is_some() {
-            let body: Vec<u8> = (0..20_000_000_u32).map(|at| (at % 251) as u8).collect();
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-            let _ = conversation.try_send(head);
-            let _ = conversation.try_send(body);
-        }
-    });
-    let gateway = TestGateway::before(&upstream, PUBLIC);
-    let response = Raw::ask(gateway.address(), GET);
-    assert_eq!(response.body.len(), 20_000_000);
-    assert!(response.body.iter().enumerate().all(|(at, byte)| *byte == (at % 251) as u8));
-    let over_http2 = Http2::connect(gateway.address()).get("http://a.example/", &[]);
-    assert_eq!(over_http2.into_body().to_bytes(), response.body);
 }
 
 #[test]
