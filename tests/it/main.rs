@@ -9,8 +9,11 @@ mod support;
 mod access_log;
 mod headers;
 mod http2;
+mod isolation;
 mod limits;
 mod paths;
+mod pressure;
+mod streaming;
 mod upstream_faults;
 mod wire;
 

@@ -102,7 +102,9 @@ impl Reader {
                 true
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                panic!("nothing came for too long; so far: {:?}", String::from_utf8_lossy(&self.buffer));
+                let shown = &self.buffer[..self.buffer.len().min(500)];
+                let (count, shown) = (self.buffer.len(), shown.escape_ascii());
+                panic!("nothing came for too long, after {count} bytes: {shown}");
             }
             Err(_) => {
                 self.was_reset = true;
