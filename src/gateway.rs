@@ -16,6 +16,7 @@ mod request_id;
 pub mod settings;
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -130,11 +131,14 @@ impl Gateway {
         let mut record = Record::open(&self.settings.access_log, &arrival.peer, arrival.head.version, now);
         let mut trail = Trail::default();
         let longest = self.settings.timeouts.request;
-        let answer = self.answer(arrival, now, &mut trail, &mut record);
-        let reply = if longest.is_zero() {
-            answer.await
-        } else {
-            tokio::time::timeout(longest, answer).await.unwrap_or(Err(Refusal::Deadline))
+        let reply = {
+            let mut answer = pin!(self.answer(arrival, now, &mut trail, &mut record));
+            match longest.is_zero() {
+                true => answer.await,
+                false => {
+                    tokio::time::timeout(longest, answer.as_mut()).await.unwrap_or(Err(Refusal::Deadline))
+                }
+            }
         };
         let (Reply { mut head, body, tunnel }, close) = match reply {
             Ok(reply) => (reply, false),
@@ -176,7 +180,7 @@ impl Gateway {
         body.restrict(limits.0, limits.1, self.rules.clone()).map_err(Refusal::Wire)?;
         body.count_for(record.received());
         if let Some(page) = self.own_page(inbound.path.as_str()) {
-            return self.page(page.to_owned(), inbound, body, &memo, now, record).await;
+            return Box::pin(self.page(page.to_owned(), inbound, body, &memo, now, record)).await;
         }
         let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method)?;
         let shown = self.take_cookies(&mut inbound);

@@ -212,7 +212,8 @@ impl Upstream {
                 if let Some(connection) = usable_idle(&pool, repeatable) {
                     return Ok((place, connection));
                 }
-                match timeout(self.settings.connect_timeout, connect(&pool.server, pool.tls.as_ref())).await {
+                let connecting = Box::pin(connect(&pool.server, pool.tls.as_ref()));
+                match timeout(self.settings.connect_timeout, connecting).await {
                     Ok(Ok(connection)) => return Ok((place, connection)),
                     Ok(Err(error)) => last_error = UpstreamError::Unreachable(error),
                     Err(_) => last_error = UpstreamError::TimedOut,

@@ -5,7 +5,7 @@
 //! end where that is near, otherwise the connection is closed.
 
 use std::cell::RefCell;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -152,8 +152,9 @@ impl Connection {
             memo: self.memo.clone(),
             redirect_to_https: self.redirect_to_https,
         };
+        let work = pin!(gateway.handle(arrival));
         let watch = Watch::new(&self.link, interim);
-        let Some(answered) = watch.while_waiting(isolate(gateway.handle(arrival))).await else {
+        let Some(answered) = watch.while_waiting(isolate(work)).await else {
             return Next::Close;
         };
         let response = answered.unwrap_or_else(|| gateway.unreadable(&Refusal::Defect, &self.peer, version));

@@ -9,8 +9,8 @@ use std::cell::Cell;
 pub const SMALLEST_PIECE: usize = 16 * 1024;
 const LARGEST_PIECE: usize = 256 * 1024;
 
-/// Bodies of one thread that may have large pieces: 16 MiB at most.
-const LARGE_BODIES: usize = 64;
+/// Bodies of one thread that may have large pieces: 4 MiB at most.
+const LARGE_BODIES: usize = 16;
 
 thread_local! {
     static LARGE: Cell<usize> = const { Cell::new(0) };

@@ -41,12 +41,13 @@ impl Http2 {
     /// Sends a request and reads the whole response, with its trailers.
     #[track_caller]
     pub fn ask(&mut self, request: Request<AnyBody>) -> Response<Collected<Bytes>> {
-        let (sender, work) = (&mut self.sender, tokio::time::timeout);
-        let answered = self.runtime.block_on(work(PATIENCE, async {
+        let sender = &mut self.sender;
+        let answering = async {
             sender.ready().await.expect("the connection is open");
             let (head, body) = sender.send_request(request).await.expect("an answer").into_parts();
             Response::from_parts(head, body.collect().await.expect("a whole body"))
-        }));
+        };
+        let answered = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, answering).await });
         answered.expect("an answer in time")
     }
 
