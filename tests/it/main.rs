@@ -6,6 +6,11 @@
 
 mod support;
 
+mod access_log;
+mod headers;
+mod http2;
+mod limits;
+mod paths;
 mod upstream_faults;
 mod wire;
 

@@ -104,6 +104,15 @@ impl Raw {
         socket.set_linger(Some(std::time::Duration::ZERO)).expect("it is TCP");
     }
 
+    /// Whether something has arrived that has not been read.
+    pub fn has_something(&self) -> bool {
+        let socket = &self.reader.stream;
+        socket.set_nonblocking(true).expect("it is open");
+        let arrived = socket.peek(&mut [0]).is_ok();
+        socket.set_nonblocking(false).expect("it is open");
+        arrived
+    }
+
     /// The socket.
     pub fn stream(&self) -> &TcpStream {
         &self.reader.stream
