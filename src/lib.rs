@@ -33,7 +33,8 @@
 //! ```
 //!
 //! Requests under the reserved prefix (`/_cloakroom/`) leave `answer` after `inbound` for `gateway::own_pages` and
-//! [`login`]. An upgraded connection (WebSocket) leaves HTTP altogether: `server::tunnel` carries it until its session ends.
+//! [`login`]. An upgraded connection (WebSocket) leaves HTTP altogether: `server::tunnel` carries it until its session ends;
+//! `gateway::live` does that for event streams.
 //!
 //! # Words
 //!

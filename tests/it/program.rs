@@ -32,9 +32,41 @@ fn printed(arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// A running `cloakroom serve` in a directory of its own; it is killed when dropped.
+/// A process; it is killed when dropped.
+struct Killed(Child);
+
+impl Killed {
+    fn signal(&self, name: &str) {
+        let told = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status();
+        assert!(told.expect("kill is there").success());
+    }
+
+    /// How it ended, if it has.
+    fn status(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().expect("a child of ours")
+    }
+
+    #[track_caller]
+    fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("its end", || {
+            status = self.status();
+            status.is_some()
+        });
+        status.expect("waited for")
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A running `cloakroom serve` in a directory of its own.
 struct Serving {
-    child: Child,
+    child: Killed,
     directory: tempfile::TempDir,
     address: SocketAddr,
 }
@@ -60,6 +92,7 @@ impl Serving {
             .stderr(log)
             .spawn()
             .expect("the program starts");
+        let child = Killed(child);
         let mut serving = Self { child, directory, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
         serving.wait_for("listening on ");
         let log = serving.log();
@@ -80,16 +113,11 @@ impl Serving {
     #[track_caller]
     fn wait_for(&mut self, words: &str) {
         wait_until(words, || {
-            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+            if let Some(status) = self.child.status() {
                 panic!("it ended with {status}:\n{}", self.log());
             }
             self.log().contains(words)
         });
-    }
-
-    fn signal(&self, name: &str) {
-        let told = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(told.expect("kill is there").success());
     }
 
     /// Writes another configuration, tells it to read that, and waits until it has said what came of it.
@@ -97,25 +125,8 @@ impl Serving {
     fn reload(&mut self, text: &str, outcome: &str) {
         fs::write(self.path("cloakroom.yaml"), text).expect("written");
         let before = self.log().matches(outcome).count();
-        self.signal("HUP");
+        self.child.signal("HUP");
         wait_until(outcome, || self.log().matches(outcome).count() > before);
-    }
-
-    #[track_caller]
-    fn ended(&mut self) -> ExitStatus {
-        let mut status = None;
-        wait_until("its end", || {
-            status = self.child.try_wait().expect("a child of ours");
-            status.is_some()
-        });
-        status.expect("waited for")
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -149,8 +160,8 @@ fn a_broken_reload_changes_nothing_and_a_good_one_keeps_sessions() {
     serving.reload(&(good + "routes: [{ path: /only }]\n"), "INFO reloaded");
     wait_until("the new routes", || browser.get("/").status == 404);
     assert_eq!(browser.get("/only").status, 200, "still signed in");
-    serving.signal("TERM");
-    assert_eq!(serving.ended().code(), Some(0));
+    serving.child.signal("TERM");
+    assert_eq!(serving.child.ended().code(), Some(0));
 }
 
 #[test]
@@ -196,8 +207,8 @@ fn no_log_ever_holds_an_id_a_password_or_a_query() {
     browser.set_cookie("cloakroom", &ticket);
     assert_eq!(browser.get("/").status, 302);
     serving.wait_for("/_cloakroom/logout");
-    serving.signal("TERM");
-    assert_eq!(serving.ended().code(), Some(0));
+    serving.child.signal("TERM");
+    assert_eq!(serving.child.ended().code(), Some(0));
     let log = serving.log();
     assert!(log.contains("\"user\":\"alice\""), "{log}");
     for secret in [
@@ -335,6 +346,38 @@ fn completions_manual_and_schema_know_every_command() {
     for key in ["listen", "upstreams", "routes", "session", "keys", "login", "access_log"] {
         assert!(schema["properties"][key].is_object(), "{key}");
     }
+}
+
+#[test]
+fn the_demo_prints_what_signs_in() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("said");
+    let said = File::create(&path).expect("made");
+    let child = Command::new(PROGRAM)
+        .args(["demo", "--listen", "127.0.0.1:0"])
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .stdout(said.try_clone().expect("open"))
+        .stderr(said)
+        .spawn()
+        .expect("the program starts");
+    let mut demo = Killed(child);
+    let said = || fs::read_to_string(&path).expect("readable");
+    wait_until("the demo listens", || said().contains("listening on ") || said().contains("Ctrl-C"));
+    let after = |word: &str| {
+        let text = said();
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(word)).map(str::trim);
+        line.unwrap_or_else(|| panic!("no {word} in {text}")).to_owned()
+    };
+    let address = after("Open").replace("http://", "").replace('/', "");
+    let mut browser = Browser::at(address.parse().expect("an address"));
+    wait_until("it takes connections", || std::net::TcpStream::connect(&address).is_ok());
+    let form = [("username", &*after("User")), ("password", &*after("Password"))];
+    assert_eq!(browser.submit("/_cloakroom/login", &form).status, 303);
+    let page = browser.get("/").text();
+    assert!(page.contains("alice"), "{page}");
+    demo.signal("INT");
+    assert_eq!(demo.ended().code(), Some(0));
 }
 
 #[test]
