@@ -24,12 +24,12 @@ impl Stream {
     /// Whether the other side has closed or reset the connection, or sent something nobody asked for.
     /// Asks the socket itself where it can, so what has arrived is seen at once.
     pub fn is_stale(&self) -> bool {
-        let socket = match self {
-            Stream::Tcp(stream) => stream,
-            Stream::Tls(stream) => stream.get_ref().0,
-            Stream::Unix(stream) => return !would_block(stream.try_read(&mut [0])),
+        let reference = match self {
+            Stream::Tcp(stream) => socket2::SockRef::from(stream),
+            Stream::Tls(stream) if !stream.get_ref().1.wants_read() => return true,
+            Stream::Tls(stream) => socket2::SockRef::from(stream.get_ref().0),
+            Stream::Unix(stream) => socket2::SockRef::from(stream),
         };
-        let reference = socket2::SockRef::from(socket);
         let mut byte = [std::mem::MaybeUninit::uninit()];
         !would_block(reference.peek(&mut byte))
     }
@@ -39,6 +39,8 @@ impl Stream {
     pub fn has_news(&self) -> bool {
         let read = match self {
             Stream::Tcp(stream) => stream.try_read(&mut [0]),
+            // Something has been read and decrypted already, or the server has said goodbye.
+            Stream::Tls(stream) if !stream.get_ref().1.wants_read() => return true,
             Stream::Tls(stream) => stream.get_ref().0.try_read(&mut [0]),
             Stream::Unix(stream) => stream.try_read(&mut [0]),
         };
