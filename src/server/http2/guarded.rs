@@ -47,14 +47,15 @@ impl Guarded {
         Self { stream, start, streams, timeouts, reading, writing, frames, state: State::Partial }
     }
 
-    /// Sets the clock for what the connection is doing now; a clock that is running goes on.
-    fn watch(&mut self) {
+    /// Sets the clock for what the connection is doing now; a clock that is running goes on, unless what it was set for
+    /// has been finished since.
+    fn watch(&mut self, finished: bool) {
         let state = match (self.frames.is_partial(), self.streams.get()) {
             (true, _) => State::Partial,
             (false, 0) => State::Idle,
             (false, _) => State::Busy,
         };
-        if state == self.state && state != State::Idle {
+        if state == self.state && !(state == State::Partial && finished) {
             return;
         }
         self.state = state;
@@ -63,6 +64,18 @@ impl Guarded {
             State::Idle => self.reading.set(self.timeouts.idle),
             State::Busy => self.reading.clear(),
         }
+    }
+
+    /// What came of a write, or an error once the client has taken nothing for too long.
+    fn within_patience<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if done.is_ready() {
+            self.writing.clear();
+            return done;
+        }
+        if !self.writing.is_set() {
+            self.writing.set(self.timeouts.body);
+        }
+        self.writing.poll(cx).map(|()| Err(too_slow()))
     }
 }
 
@@ -87,48 +100,33 @@ impl AsyncRead for Guarded {
             Poll::Ready(Ok(()))
         };
         if read.is_ready() {
-            this.frames.read(&buffer.filled()[before..]);
-            this.watch();
+            let finished = this.frames.read(&buffer.filled()[before..]);
+            this.watch(finished);
             return read;
         }
-        if this.state == State::Busy && this.streams.get() == 0 {
-            this.watch();
-        }
-        match this.reading.poll(cx) {
-            // Streams may have been opened since the clock was set.
-            Poll::Ready(()) if this.state == State::Idle && this.streams.get() > 0 => {
-                this.watch();
-                Poll::Pending
-            }
-            Poll::Ready(()) => Poll::Ready(Err(too_slow())),
-            Poll::Pending => Poll::Pending,
-        }
+        // Streams may have been opened or closed since the last read.
+        this.watch(false);
+        this.reading.poll(cx).map(|()| Err(too_slow()))
     }
 }
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        match Pin::new(&mut this.stream).poll_write(cx, bytes) {
-            Poll::Ready(written) => {
-                this.writing.clear();
-                Poll::Ready(written)
-            }
-            Poll::Pending => {
-                if !this.writing.is_set() {
-                    this.writing.set(this.timeouts.body);
-                }
-                this.writing.poll(cx).map(|()| Err(too_slow()))
-            }
-        }
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.within_patience(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let this = &mut *self;
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.within_patience(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let this = &mut *self;
+        let closed = Pin::new(&mut this.stream).poll_shutdown(cx);
+        this.within_patience(cx, closed)
     }
 }
 
@@ -147,7 +145,9 @@ const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
 
 impl Frames {
-    fn read(&mut self, mut bytes: &[u8]) {
+    /// Says whether a frame, with its whole header block, has ended in these bytes.
+    fn read(&mut self, mut bytes: &[u8]) -> bool {
+        let mut finished = false;
         let of_preface = (PREFACE - self.preface).min(bytes.len());
         self.preface += of_preface;
         bytes = &bytes[of_preface..];
@@ -156,6 +156,7 @@ impl Frames {
                 let take = self.payload_left.min(bytes.len());
                 self.payload_left -= take;
                 bytes = &bytes[take..];
+                finished |= !self.is_partial();
                 continue;
             }
             let take = (9 - self.header.len()).min(bytes.len());
@@ -167,8 +168,10 @@ impl Frames {
                     self.in_header_block = flags & END_HEADERS == 0;
                 }
                 self.header.clear();
+                finished |= !self.is_partial();
             }
         }
+        finished
     }
 
     fn is_partial(&self) -> bool {
@@ -193,5 +196,16 @@ mod tests {
         assert!(frames.is_partial());
         frames.read(&[0, 0, 0, CONTINUATION, END_HEADERS, 0, 0, 0, 1]);
         assert!(!frames.is_partial());
+    }
+
+    #[test]
+    fn every_frame_that_ends_is_noticed_though_the_next_one_has_begun() {
+        let mut frames = Frames::default();
+        assert!(!frames.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+        assert!(!frames.read(&[0, 0, 2, 0, 0, 0, 0, 0, 1, 7]));
+        assert!(frames.read(&[7, 0, 0, 2]));
+        assert!(!frames.read(&[0, 0, 0, 0, 0, 1, 7]));
+        assert!(frames.read(&[7, 0, 0, 1, HEADERS, 0, 0, 0, 0, 1]));
+        assert!(!frames.read(&[0x82, 0, 0]), "its header block goes on");
     }
 }
