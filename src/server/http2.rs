@@ -18,10 +18,12 @@ use crate::body::RequestBody;
 use crate::gateway::Arrival;
 use crate::gateway::isolate::isolate;
 use crate::gateway::refusal::Refusal;
+use crate::gateway::settings::Limits;
 use crate::message::{Fields, RequestHead};
 use crate::peer::Peer;
 use crate::session::Memo;
 use crate::stream::Stream;
+use crate::wire::WireError;
 
 mod departing;
 mod guarded;
@@ -57,12 +59,18 @@ pub async fn serve(
         let under_way = UnderWay::begin(&streams);
         async move {
             let (head, body) = received(request);
-            let arrival = Arrival { head, body, peer: peer.clone(), memo, redirect_to_https };
+            let method = head.method.clone();
             let gateway = worker.gateway();
-            let answered = isolate(pin!(gateway.handle(arrival))).await;
-            let response = answered
-                .unwrap_or_else(|| gateway.unreadable(&Refusal::Defect, &peer, http::Version::HTTP_2));
-            Ok::<_, Infallible>(Departing::response(response, under_way, timeouts.body))
+            let unreadable = |refusal| gateway.unreadable(&refusal, &peer, http::Version::HTTP_2);
+            let response = match within(&gateway.settings().limits, &head) {
+                Ok(()) => {
+                    let arrival = Arrival { head, body, peer: peer.clone(), memo, redirect_to_https };
+                    let answered = isolate(pin!(gateway.handle(arrival))).await;
+                    answered.unwrap_or_else(|| unreadable(Refusal::Defect))
+                }
+                Err(error) => unreadable(Refusal::Wire(error)),
+            };
+            Ok::<_, Infallible>(Departing::response(response, &method, under_way, timeouts.body))
         }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(Local);
@@ -117,6 +125,19 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
+}
+
+/// Keeps a head within the limits that HTTP/1 has; the pieces a client cuts its cookies into count as one field
+/// (RFC 9113, section 8.2.3).
+fn within(limits: &Limits, head: &RequestHead) -> Result<(), WireError> {
+    if head.target.len() > limits.request_line {
+        return Err(WireError::LineTooLong);
+    }
+    let fields = head.fields.iter().filter(|(name, _)| *name != "cookie").count();
+    if fields > limits.headers || head.target.len() + head.fields.wire_size() > limits.header_bytes {
+        return Err(WireError::HeadTooLarge);
+    }
+    Ok(())
 }
 
 /// hyper's request as ours: `:authority` becomes an absolute target.

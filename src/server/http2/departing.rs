@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ use crate::gateway::Response;
 use crate::gateway::body::Body;
 use crate::gateway::record::Record;
 use crate::wire::WireError;
+use crate::wire::framing::may_have_body;
 
 /// A body on its way.
 pub struct Departing {
@@ -36,8 +38,14 @@ struct State {
 
 impl Departing {
     /// hyper's response from ours. `patience` is how long a client may take nothing (zero: any time).
-    pub fn response(response: Response, under_way: UnderWay, patience: Duration) -> http::Response<Self> {
+    pub fn response(
+        response: Response,
+        method: &Method,
+        under_way: UnderWay,
+        patience: Duration,
+    ) -> http::Response<Self> {
         let Response { head, body, record, .. } = response;
+        let body = if may_have_body(head.status, method) { body } else { Body::Empty };
         let still_coming = matches!(body, Body::Upstream(..) | Body::Live(_));
         let waiting = Some(Instant::now());
         let state = Rc::new(RefCell::new(State { body, record, waiting, let_go: false }));
