@@ -40,6 +40,15 @@ impl Body {
         arrived.map_or(Body::Empty, Body::Full)
     }
 
+    /// Goes on sending the request while the client does not take the response.
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Body::Empty | Body::Full(_) => {}
+            Body::Upstream(body, _) => body.poll_request(cx),
+            Body::Live(live) => live.poll_request(cx),
+        }
+    }
+
     /// How its end is announced to an HTTP/1.1 client.
     pub fn framing(&self) -> Framing {
         match self {

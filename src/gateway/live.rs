@@ -58,6 +58,11 @@ impl Live {
         self.body.framing()
     }
 
+    /// Goes on sending the request while the client does not take the response.
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) {
+        self.body.poll_request(cx);
+    }
+
     /// The next piece, or the end.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         while self.look.poll(cx).is_ready() {

@@ -274,17 +274,27 @@ impl ResponseBody {
         self.exchange.connection.receiver.take_arrived()
     }
 
-    /// The next piece.
-    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
+    /// Goes on sending the request while the client does not take the response.
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) {
         let exchange = &mut self.exchange;
         if !exchange.sent && exchange.poll_send(cx).is_err() {
             exchange.send_failed = Some(WireError::Truncated);
         }
+    }
+
+    /// The next piece.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
+        self.poll_request(cx);
+        let exchange = &mut self.exchange;
         let Connection { receiver, stream, .. } = &mut exchange.connection;
         let frame = receiver.poll_frame(cx, stream);
         if frame.is_ready() {
             exchange.connection.progress.clear();
             return frame;
+        }
+        // The client's body broke off: only the end of the connection says so to an upstream that waits for the rest.
+        if matches!(exchange.send_failed, Some(WireError::Truncated)) {
+            return Poll::Ready(Some(Err(WireError::Truncated)));
         }
         ready!(exchange.poll_patience(cx));
         Poll::Ready(Some(Err(WireError::TimedOut)))

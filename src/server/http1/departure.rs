@@ -115,6 +115,7 @@ impl Departure {
                     if !self.stall.is_set() || before != transmitter.pending_data() {
                         self.stall.set(patience);
                     }
+                    self.body.poll_request(cx);
                     break self.stall.poll(cx).map(|()| Err(BrokenOff));
                 }
             }
