@@ -5,7 +5,7 @@
 //! end where that is near, otherwise the connection is closed.
 
 use std::cell::RefCell;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -57,6 +57,8 @@ enum Next {
 
 /// Most bytes of an unread body that are read away to save a connection.
 const DRAIN: u64 = 64 * 1024;
+/// How long a client may take to let its connection be closed in order.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// A connection from which some bytes may have been read already.
@@ -94,16 +96,19 @@ impl Connection {
                 Err(error) => Box::pin(self.refuse(&gateway, error)).await,
             };
             match next {
-                Next::Request if !self.worker.is_draining() => self.deadline.set(timeouts.idle),
+                Next::Request if !self.worker.is_draining() => {
+                    let is_empty = self.link.borrow().receiver.is_empty();
+                    self.deadline.set(if is_empty { timeouts.idle } else { timeouts.header });
+                }
                 Next::Request | Next::Close => break,
                 Next::Linger => return linger::close(&self.link).await,
                 Next::Reset => return self.link.borrow().stream.reset_when_dropped(),
             }
         }
         let mut link = self.link.borrow_mut();
-        let _ =
-            std::future::poll_fn(|cx| tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut link.stream), cx))
-                .await;
+        // TLS says goodbye, and a client that takes nothing never lets it.
+        let goodbye = tokio::io::AsyncWriteExt::shutdown(&mut link.stream);
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
     }
 
     /// The next request's head and framing. Between requests the idle timeout runs; from a head's first byte on, the

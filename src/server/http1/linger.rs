@@ -19,8 +19,8 @@ const MOST_READS: usize = 256;
 pub async fn close(link: &Rc<RefCell<Link>>) {
     let Ok(mut link) = link.try_borrow_mut() else { return };
     let stream = &mut link.stream;
-    let _ = stream.shutdown().await;
     let rest = async {
+        let _ = stream.shutdown().await;
         let mut scratch = vec![0; 16 * 1024];
         for _ in 0..MOST_READS {
             if stream.read(&mut scratch).await.is_ok_and(|count| count > 0) {
