@@ -142,7 +142,12 @@ impl Gateway {
         };
         let (Reply { mut head, body, tunnel }, close) = match reply {
             Ok(reply) => (reply, false),
-            Err(refusal) => (self.refused(&refusal, &trail, &mut record), refusal.ends_connection()),
+            Err(refusal) => {
+                if trail.request_id.is_empty() {
+                    trail.request_id = request_id::fresh();
+                }
+                (self.refused(&refusal, &trail, &mut record), refusal.ends_connection())
+            }
         };
         let returning = Returning { request_id: &trail.request_id, secure: trail.secure, now };
         headers::finish(&mut head, &self.rules, &returning);
