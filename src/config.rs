@@ -3,6 +3,7 @@
 //! Comes in: a file, or a text with a name. Goes out: a [`Config`] that can be run, or [`Problems`]: everything that is
 //! wrong, each with its place. Never shows a secret, and only [`load`] ever writes (a key that is not there yet).
 
+use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,7 @@ pub mod units;
 pub mod users;
 
 /// Where a configuration comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Source {
     /// A file; relative paths in it start at its directory.
     File(PathBuf),
@@ -39,6 +40,12 @@ pub enum Source {
         /// The YAML.
         text: String,
     },
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Source").field(&self.name()).finish()
+    }
 }
 
 impl Source {
@@ -137,7 +144,7 @@ fn build(source: &Source, makes_keys: bool) -> Result<Config, Problems> {
     let parsed = document::parse(&name, &text, is_secret).map_err(|found| Problems::new(vec![*found]))?;
     let (mut document, mut value, mut found) = (parsed.document, parsed.value, parsed.twice);
     let mut lookup = interpolate::System::new(directory.clone());
-    typed::prepare(&document, &mut value, keeps_all_keys, &mut lookup, &mut found);
+    typed::prepare(&mut document, &mut value, keeps_all_keys, &mut lookup, &mut found);
     let file = typed::read(&mut document, value, &mut found);
     let mut files = lookup.files;
     if let Source::File(path) = source {
@@ -171,7 +178,8 @@ fn unreadable(name: &str, error: &std::io::Error) -> Problems {
     Problems::new(vec![Diagnostic {
         severity: Severity::Error,
         message: format!("cannot read the configuration: {error}"),
-        hint: Some("name a file with `-c FILE`, or make one with `cloakroom init`".to_owned()),
+        hint: (error.kind() == std::io::ErrorKind::NotFound)
+            .then(|| "name a file with `-c FILE`, or make one with `cloakroom init`".to_owned()),
         key: String::new(),
         place: Place::file(name),
     }])

@@ -1,28 +1,32 @@
 //! Gateway: the way of a request, from its head to the head of its response.
 //!
 //! Comes in: a request from any connection, HTTP/1 or HTTP/2. Goes out: a response whose body is still on its way.
-//! [`Gateway::answer`] asks the questions in order; [`Gateway::handle`] stands around it, with the clock, the log line
+//! `Gateway::answer` asks the questions in order; [`Gateway::handle`] stands around it, with the clock, the log line
 //! and an answer for what was refused. Each worker has its own gateway, so nothing here is locked or shared.
 
 pub mod access_log;
 pub mod body;
 pub mod isolate;
+mod live;
 mod own_pages;
 pub mod pages;
 pub mod record;
 pub mod refusal;
+mod request_id;
 pub mod settings;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::StatusCode;
 
+use crate::access::Denied;
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
+use crate::clock::civil::Civil;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
 use crate::login::{Login, NONCE_COOKIES};
 use crate::message::{RequestHead, ResponseHead};
@@ -33,6 +37,7 @@ use crate::session::{Memo, Sessions, Visitor, cookie};
 use crate::upstream::exchange::{Answer, Tunnel};
 use crate::upstream::{HostHeader, Upstream};
 use body::Body;
+use live::Live;
 use pages::Asked;
 use record::Record;
 use refusal::Refusal;
@@ -45,6 +50,7 @@ pub struct Gateway {
     rules: Rc<Rules>,
     routes: Routes,
     upstreams: Vec<Upstream>,
+    stopping: Rc<Cell<bool>>,
 }
 
 /// A request that has arrived.
@@ -93,8 +99,8 @@ struct Trail {
 }
 
 impl Gateway {
-    /// A gateway as configured.
-    pub fn new(settings: Arc<Settings>) -> Self {
+    /// A gateway as configured. `stopping` is set when streams without end must end.
+    pub fn new(settings: Arc<Settings>, stopping: Rc<Cell<bool>>) -> Self {
         let trusted = settings.trusted_proxies.clone();
         Self {
             rules: Rc::new(Rules::new(settings.names.clone(), settings.response_headers.clone(), trusted)),
@@ -105,6 +111,7 @@ impl Gateway {
                 .map(|(upstream, tls)| Upstream::new(upstream.clone(), tls))
                 .collect(),
             settings,
+            stopping,
         }
     }
 
@@ -118,29 +125,26 @@ impl Gateway {
         self.upstreams.iter().for_each(Upstream::sweep);
     }
 
-    /// Whether a session that opened a tunnel still lives.
-    pub fn is_alive(&self, session: &Session) -> bool {
-        let now = self.settings.clock.now();
-        session.ended().is_none() && self.sessions().lifetime().verdict(session, now).is_ok()
-    }
-
     /// Answers a request, whatever happens.
     pub async fn handle(&self, arrival: Arrival) -> Response {
         let now = self.settings.clock.now();
         let mut record = Record::open(&self.settings.access_log, &arrival.peer, arrival.head.version, now);
         let mut trail = Trail::default();
         let longest = self.settings.timeouts.request;
-        let answer = self.answer(arrival, now, &mut trail, &mut record);
-        let reply = if longest.is_zero() {
-            answer.await
-        } else {
-            tokio::time::timeout(longest, answer).await.unwrap_or(Err(Refusal::Deadline))
+        let reply = {
+            let mut answer = pin!(self.answer(arrival, now, &mut trail, &mut record));
+            match longest.is_zero() {
+                true => answer.await,
+                false => {
+                    tokio::time::timeout(longest, answer.as_mut()).await.unwrap_or(Err(Refusal::Deadline))
+                }
+            }
         };
         let (Reply { mut head, body, tunnel }, close) = match reply {
             Ok(reply) => (reply, false),
             Err(refusal) => (self.refused(&refusal, &trail, &mut record), refusal.ends_connection()),
         };
-        let returning = Returning { request_id: &trail.request_id, secure: trail.secure, date: &date_now() };
+        let returning = Returning { request_id: &trail.request_id, secure: trail.secure, now };
         headers::finish(&mut head, &self.rules, &returning);
         record.status(head.status);
         Response { head, body, tunnel, close, record }
@@ -150,9 +154,9 @@ impl Gateway {
     pub fn unreadable(&self, refusal: &Refusal, peer: &Peer, version: http::Version) -> Response {
         let now = self.settings.clock.now();
         let mut record = Record::open(&self.settings.access_log, peer, version, now);
-        let trail = Trail { request_id: fresh_id(), ..Trail::default() };
+        let trail = Trail { request_id: request_id::fresh(), ..Trail::default() };
         let Reply { mut head, body, .. } = self.refused(refusal, &trail, &mut record);
-        head.fields.append("Date", date_now());
+        head.fields.append("Date", Civil::from(now).http_date());
         record.status(head.status);
         Response { head, body, tunnel: None, close: true, record }
     }
@@ -166,8 +170,8 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
         let Arrival { head, mut body, peer, memo, redirect_to_https } = arrival;
-        let mut inbound = headers::inbound(head, &peer, &self.rules, fresh_id)?;
-        trail.follow(&inbound, &self.settings.login);
+        let mut inbound = headers::inbound(head, &peer, &self.rules, request_id::fresh)?;
+        trail.follow(&inbound);
         record.request(&inbound);
         if redirect_to_https {
             return Ok(self.to_https(&inbound));
@@ -176,7 +180,7 @@ impl Gateway {
         body.restrict(limits.0, limits.1, self.rules.clone()).map_err(Refusal::Wire)?;
         body.count_for(record.received());
         if let Some(page) = self.own_page(inbound.path.as_str()) {
-            return self.page(page.to_owned(), inbound, body, &memo, now, record).await;
+            return Box::pin(self.page(page.to_owned(), inbound, body, &memo, now, record)).await;
         }
         let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method)?;
         let shown = self.take_cookies(&mut inbound);
@@ -185,8 +189,10 @@ impl Gateway {
             false => Visitor::nobody(),
         };
         record.visitor(&visitor);
-        trail.ended(&visitor);
-        let pass = route.access.admit(visitor.session(), now).map_err(Refusal::Access)?;
+        let pass = route.access.admit(visitor.session(), now).map_err(|denied| {
+            trail.denied(denied, &inbound, &self.settings.login, &visitor);
+            Refusal::Access(denied)
+        })?;
         let upstream = &self.upstreams[route.upstream];
         record.route(&route.name, upstream.name());
         let host = match upstream.host() {
@@ -203,6 +209,11 @@ impl Gateway {
     /// How the upstream's answer returns.
     fn returned(&self, answer: Answer, visitor: &Visitor, now: Timestamp) -> Reply {
         let (mut head, body, tunnel) = match answer {
+            Answer::Response(head, body) if live::is_event_stream(&head.fields) && !body.is_end() => {
+                let session = visitor.session_held().cloned();
+                let live = Live::new(body, session, self.settings.clone(), self.stopping.clone());
+                (head, Body::Live(Box::new(live)), None)
+            }
             Answer::Response(head, body) => (head, Body::from_upstream(body, self.rules.clone()), None),
             Answer::Upgrade(head, tunnel) => {
                 (head, Body::Empty, Some((tunnel, visitor.session_held().cloned())))
@@ -248,15 +259,15 @@ impl Gateway {
 }
 
 impl Trail {
-    fn follow(&mut self, inbound: &Inbound, login: &Login) {
+    fn follow(&mut self, inbound: &Inbound) {
         self.request_id.clone_from(&inbound.request_id);
         self.secure = inbound.client.scheme == Scheme::Https;
-        self.asked = Some(Asked::of(inbound, login));
+        self.asked = Some(Asked::of(inbound));
     }
 
-    fn ended(&mut self, visitor: &Visitor) {
-        if let Some(asked) = &mut self.asked {
-            asked.ended = visitor.ended();
+    fn denied(&mut self, denied: Denied, inbound: &Inbound, login: &Login, visitor: &Visitor) {
+        if let (Some(asked), Denied::LoginNeeded | Denied::LoginTooOld) = (&mut self.asked, denied) {
+            asked.needs_login(inbound, login, visitor.ended());
         }
     }
 }
@@ -267,15 +278,4 @@ fn set_cookie(head: &mut ResponseHead, value: &str) {
     if !head.fields.lists("cache-control", "no-store") {
         head.fields.set("Cache-Control", "no-store");
     }
-}
-
-/// 128 random bits in hex.
-fn fresh_id() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has random numbers");
-    format!("{:032x}", u128::from_ne_bytes(bytes))
-}
-
-fn date_now() -> String {
-    httpdate::fmt_http_date(SystemTime::now())
 }

@@ -1,5 +1,7 @@
 //! The process: arguments in, an exit code out.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use clap::Parser as _;

@@ -8,21 +8,25 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 /// Header or trailer fields, in order.
 #[derive(Clone, Default)]
 pub struct Fields {
-    text: Vec<u8>,
+    names: String,
+    values: Vec<u8>,
     entries: Vec<Entry>,
 }
 
 #[derive(Clone, Copy)]
 struct Entry {
-    start: u32,
-    name: u32,
-    value: u32,
+    name: (u32, u32),
+    value: (u32, u32),
 }
 
 impl Fields {
     /// No fields yet, with room for a usual head.
     pub fn new() -> Self {
-        Self { text: Vec::with_capacity(1024), entries: Vec::with_capacity(24) }
+        Self {
+            names: String::with_capacity(256),
+            values: Vec::with_capacity(768),
+            entries: Vec::with_capacity(24),
+        }
     }
 
     /// How many fields there are.
@@ -67,11 +71,14 @@ impl Fields {
     /// Adds a field at the end. The caller vouches for name and value being well-formed (RFC 9110, section 5).
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
-        let start = self.text.len();
-        self.text.extend_from_slice(name.as_bytes());
-        self.text.extend_from_slice(value);
         let short = |length: usize| u32::try_from(length).expect("heads are far smaller than 4 GiB");
-        self.entries.push(Entry { start: short(start), name: short(name.len()), value: short(value.len()) });
+        let (name_start, value_start) = (self.names.len(), self.values.len());
+        self.names.push_str(name);
+        self.values.extend_from_slice(value);
+        self.entries.push(Entry {
+            name: (short(name_start), short(self.names.len())),
+            value: (short(value_start), short(self.values.len())),
+        });
     }
 
     /// Removes every field of this name and adds one with this value at the end.
@@ -87,19 +94,20 @@ impl Fields {
 
     /// Keeps the fields for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &[u8]) -> bool) {
-        let text = &self.text;
-        self.entries.retain(|entry| keep(name_in(text, entry), value_in(text, entry)));
+        let Self { names, values, entries } = self;
+        entries.retain(|entry| keep(entry.name(names), entry.value(values)));
     }
 
     /// Forgets all fields and keeps the room.
     pub fn clear(&mut self) {
-        self.text.clear();
+        self.names.clear();
+        self.values.clear();
         self.entries.clear();
     }
 
     /// Bytes of all names and values with their separators, as on an HTTP/1 wire.
     pub fn wire_size(&self) -> usize {
-        self.entries.iter().map(|entry| (entry.name + entry.value) as usize + 4).sum()
+        self.iter().map(|(name, value)| name.len() + value.len() + 4).sum()
     }
 
     /// Whether a comma-separated field lists `token` (RFC 9110, section 5.6.1), without regard to case.
@@ -117,22 +125,22 @@ impl Fields {
     }
 
     fn name_of(&self, entry: &Entry) -> &str {
-        name_in(&self.text, entry)
+        entry.name(&self.names)
     }
 
     fn value_of(&self, entry: &Entry) -> &[u8] {
-        value_in(&self.text, entry)
+        entry.value(&self.values)
     }
 }
 
-fn name_in<'a>(text: &'a [u8], entry: &Entry) -> &'a str {
-    let name = &text[entry.start as usize..(entry.start + entry.name) as usize];
-    std::str::from_utf8(name).expect("field names come in as str")
-}
+impl Entry {
+    fn name<'a>(&self, names: &'a str) -> &'a str {
+        &names[self.name.0 as usize..self.name.1 as usize]
+    }
 
-fn value_in<'a>(text: &'a [u8], entry: &Entry) -> &'a [u8] {
-    let start = (entry.start + entry.name) as usize;
-    &text[start..start + entry.value as usize]
+    fn value<'a>(&self, values: &'a [u8]) -> &'a [u8] {
+        &values[self.value.0 as usize..self.value.1 as usize]
+    }
 }
 
 /// For HTTP/2; what HTTP/2 cannot carry is left out.

@@ -22,7 +22,7 @@ use crate::body::RequestBody;
 use crate::message::RequestHead;
 use crate::wire::WireError;
 use connect::{Connection, ServerTls, connect};
-use exchange::{Answer, Exchange};
+use exchange::{Answer, Exchange, Failed};
 use pool::{Place, Pool};
 
 /// One entry of `upstreams:`.
@@ -166,9 +166,9 @@ impl Upstream {
             let head_for_server = self.addressed(head, &pool);
             let head = head_for_server.as_ref().unwrap_or(head);
             let exchange = Exchange::begin(connection, place, head, body, self.settings.response_timeout);
-            let (error, returned) = match exchange.answer().await {
+            let Failed { error, body: returned } = match exchange.answer().await {
                 Ok(answer) => return Ok(answer),
-                Err(failed) => failed,
+                Err(failed) => *failed,
             };
             if !matches!(error, UpstreamError::Closed(_)) || !repeatable || (retries == 0 && !reused) {
                 return Err(error);
@@ -212,7 +212,8 @@ impl Upstream {
                 if let Some(connection) = usable_idle(&pool, repeatable) {
                     return Ok((place, connection));
                 }
-                match timeout(self.settings.connect_timeout, connect(&pool.server, pool.tls.as_ref())).await {
+                let connecting = Box::pin(connect(&pool.server, pool.tls.as_ref()));
+                match timeout(self.settings.connect_timeout, connecting).await {
                     Ok(Ok(connection)) => return Ok((place, connection)),
                     Ok(Err(error)) => last_error = UpstreamError::Unreachable(error),
                     Err(_) => last_error = UpstreamError::TimedOut,

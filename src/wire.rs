@@ -8,6 +8,7 @@ pub mod framing;
 pub mod link;
 pub mod parse;
 pub mod receive;
+mod room;
 pub mod transmit;
 
 use std::io;

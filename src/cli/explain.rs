@@ -5,7 +5,6 @@
 //! never connects to anything.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,11 +15,12 @@ use crate::access::{Access, Denied, Only};
 use crate::clock::{Clock, Timestamp};
 use crate::config::units::Duration;
 use crate::config::{self, Config};
-use crate::headers::{HostChoice, Inbound, Rules, inbound, outgoing};
+use crate::headers::{BadRequest, Host, HostChoice, Inbound, Rules, inbound, outgoing};
 use crate::identity::Identity;
 use crate::message::{Fields, RequestHead};
 use crate::peer::{Peer, Scheme};
 use crate::route::{Route, Routes};
+use crate::server::ListenAddress;
 use crate::session::memory::MemoryStore;
 use crate::session::record::{Draft, Session};
 use crate::upstream::{self, HostHeader, Server};
@@ -70,7 +70,7 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
         .map_err(|_| format!("`{}` is not a method", args.method))?;
     let (scheme, host, target) = split(&args.url, config)?;
     let rules = Rules::new(config.identity.clone(), config.headers.clone(), config.trusted_proxies.clone());
-    let request = match arrive(config, &rules, method, scheme, &host, target) {
+    let request = match arrive(&rules, method, (scheme, host), target) {
         Ok(request) => request,
         Err(refused) => {
             line(text, "answer", &format!("{}: {refused}", refused.status()));
@@ -123,42 +123,52 @@ fn line(text: &mut String, what: &str, value: &str) {
     let _ = writeln!(text, "{what:<10}{value}");
 }
 
-/// Scheme, host and target of what was typed: a URL, or a path on our own site.
-fn split<'u>(url: &'u str, config: &Config) -> Result<(Scheme, String, &'u str), String> {
-    let own = config.public_url.as_ref();
-    let serves_tls = config.listeners.iter().any(|listener| listener.tls.is_some());
-    let own_scheme = if own.map_or(serves_tls, |url| url.https) { Scheme::Https } else { Scheme::Http };
-    if url.starts_with('/') || url == "*" {
-        let host = own.map_or("localhost", |url| url.host.as_str());
-        return Ok((own_scheme, host.to_owned(), url));
-    }
+/// Scheme, host and target of what was typed: a URL, or a path on our own site. Browsers keep fragments to themselves.
+fn split(url: &str, config: &Config) -> Result<(Scheme, String, String), String> {
+    let url = url.split('#').next().unwrap_or_default();
     let (scheme, rest) = match url.split_once("://") {
         Some(("http", rest)) => (Scheme::Http, rest),
         Some(("https", rest)) => (Scheme::Https, rest),
+        _ if url.starts_with('/') || url == "*" => {
+            let (scheme, host) = own_site(config);
+            return Ok((scheme, host, url.to_owned()));
+        }
         _ => return Err(format!("`{url}` is neither a URL (https://host/path) nor a path (/path)")),
     };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (host, target) = rest.split_at(end);
-    let target = target.split('#').next().unwrap_or_default();
-    Ok((scheme, host.to_owned(), if target.is_empty() { "/" } else { target }))
+    let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    Ok((scheme, host.to_owned(), format!("{slash}{target}")))
 }
 
-/// The request as the gateway would take it in, from a client on this machine.
+/// How browsers reach us: by `public_url`, or else by the first listener.
+fn own_site(config: &Config) -> (Scheme, String) {
+    if let Some(url) = &config.public_url {
+        let scheme = if url.https { Scheme::Https } else { Scheme::Http };
+        return (scheme, url.origin.split_once("://").map_or_else(String::new, |(_, host)| host.to_owned()));
+    }
+    let Some(listener) = config.listeners.first() else { return (Scheme::Http, "localhost".to_owned()) };
+    let scheme = if listener.tls.is_some() { Scheme::Https } else { Scheme::Http };
+    match listener.address {
+        ListenAddress::Tcp(address) if address.port() != scheme.default_port() => {
+            (scheme, format!("localhost:{}", address.port()))
+        }
+        _ => (scheme, "localhost".to_owned()),
+    }
+}
+
+/// The request as the gateway would take it in, from a client at an address for documentation (RFC 5737).
 fn arrive(
-    config: &Config,
     rules: &Rules,
     method: Method,
-    scheme: Scheme,
-    host: &str,
-    target: &str,
-) -> Result<Inbound, crate::headers::BadRequest> {
+    site: (Scheme, String),
+    target: String,
+) -> Result<Inbound, BadRequest> {
+    let (scheme, host) = site;
+    let port = Host::parse(&host).and_then(|host| host.port()).unwrap_or(scheme.default_port());
     let mut fields = Fields::new();
-    fields.append("Host", host);
-    let target = if target.starts_with('?') { format!("/{target}") } else { target.to_owned() };
+    fields.append("Host", &host);
     let head = RequestHead { method, target, version: Version::HTTP_11, fields };
-    let port = config.public_url.as_ref().map_or(scheme.default_port(), |url| url.port);
-    let peer =
-        Peer { remote: Some(SocketAddr::from(([192, 0, 2, 1], 50_000))), local_port: Some(port), scheme };
+    let peer = Peer { remote: Some(([192, 0, 2, 1], 50_000).into()), local_port: Some(port), scheme };
     inbound(head, &peer, rules, || "(made for each request)".to_owned())
 }
 
@@ -253,4 +263,53 @@ fn servers(upstream: &upstream::Settings) -> String {
         Server::Unix(path) => format!("unix:{}", path.display()),
     });
     shown.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, inspect};
+
+    fn explained(url: &str, user: Option<&str>) -> (bool, String) {
+        let text = "{ listen: 127.0.0.1:8080, upstream: http://127.0.0.1:3000, routes: [\
+                    { path: /open, access: public, strip_prefix: /open }, { path: /, access: { groups: [staff] } }],\
+                    login: { local: { users_file: /dev/null } } }";
+        let source = Source::Text { name: "test".to_owned(), text: text.to_owned() };
+        let config = inspect(&source).unwrap_or_else(|problems| panic!("{problems}"));
+        let args = Args {
+            method: "GET".to_owned(),
+            url: url.to_owned(),
+            user: user.map(str::to_owned),
+            groups: user.map(|_| vec!["staff".to_owned()]),
+            config: ConfigArgs::default(),
+        };
+        let mut text = String::new();
+        let reaches = explain(&config, &args, Timestamp::from_unix_millis(0), &mut text).expect("a request");
+        (reaches, text)
+    }
+
+    #[test]
+    fn the_route_the_rule_and_what_the_application_receives_are_told() {
+        let (reaches, text) = explained("/a/../b?x=1", Some("alice"));
+        assert!(reaches);
+        for part in ["routes[1]", "only groups staff", "GET /b?x=1 HTTP/1.1", "X-Auth-User: alice"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let (reaches, text) = explained("http://h/open/x#fragment", None);
+        assert!(reaches && text.contains("GET /x HTTP/1.1") && text.contains("Host: h"), "{text}");
+    }
+
+    #[test]
+    fn a_request_that_does_not_reach_the_application_is_told_why() {
+        for (url, why) in [
+            ("/", "login needed"),
+            ("/_cloakroom/login", "the gateway's own pages"),
+            ("/a%2Fb", "encoded slash"),
+            ("/../../x", "400"),
+            ("http://bad host/", "400"),
+        ] {
+            let (reaches, text) = explained(url, None);
+            assert!(!reaches && text.contains(why), "{url}: {text}");
+        }
+    }
 }

@@ -9,8 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use argon2::password_hash::PasswordHasher;
-use argon2::{Algorithm, Argon2, Params, Version};
+use super::hash_password::argon2id;
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -23,7 +22,10 @@ pub struct Args {
 /// Writes the starter file.
 pub fn run(args: Args) -> ExitCode {
     let password = password();
-    let text = starter(&password);
+    let text = match argon2id(&password) {
+        Ok(hash) => starter(&hash),
+        Err(error) => return super::failed(&error),
+    };
     if args.file.as_os_str() == "-" {
         eprintln!("{}", farewell("-", &password));
         return super::print(&text);
@@ -44,9 +46,9 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-/// The file, with alice's password hashed.
-fn starter(password: &str) -> String {
-    include_str!("starter.yaml").replace("HASH", &hash(password))
+/// The file, with the hash of alice's password.
+fn starter(hash: &str) -> String {
+    include_str!("starter.yaml").replace("HASH", hash)
 }
 
 fn farewell(name: &str, password: &str) -> String {
@@ -71,16 +73,6 @@ fn password() -> String {
     groups.join("-")
 }
 
-/// argon2id, 19 MiB, two passes, one lane.
-fn hash(password: &str) -> String {
-    let mut salt = [0_u8; 16];
-    getrandom::fill(&mut salt).expect("the operating system gives random bytes");
-    let params = Params::new(19_456, 2, 1, None).expect("these parameters are allowed");
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let hash = argon2.hash_password_with_salt(password.as_bytes(), &salt).expect("the salt has 16 bytes");
-    hash.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,7 +80,8 @@ mod tests {
 
     #[test]
     fn the_starter_file_passes_the_check() {
-        let source = Source::Text { name: "cloakroom.yaml".to_owned(), text: starter(&password()) };
+        let hash = argon2id(&password()).expect("a hash");
+        let source = Source::Text { name: "cloakroom.yaml".to_owned(), text: starter(&hash) };
         let config = inspect(&source).unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(config.routes.len(), 1);
     }

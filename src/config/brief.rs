@@ -63,6 +63,10 @@ impl<'de, T: FromWord> Visitor<'de> for BriefVisitor<T> {
         self.visit_str(&number.to_string())
     }
 
+    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
     fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
         self.visit_str(if value { "true" } else { "false" })
     }

@@ -71,8 +71,13 @@ impl Document {
     /// Where `path` stands; where it is not there, the nearest thing around it.
     pub fn place(&self, path: &str, part: Part) -> Place {
         let (node, rest) = self.root.nearest(path);
-        let wanted = if part == Part::Key && rest.is_empty() { node.key } else { None };
-        self.at(wanted.unwrap_or(if rest.is_empty() { node.value } else { node.key.unwrap_or(node.value) }))
+        let key = if rest.is_empty() { part == Part::Key } else { !node.is_scalar() };
+        self.at(node.key.filter(|_| key).unwrap_or(node.value))
+    }
+
+    /// Whether `path` is there, as written.
+    pub fn has(&self, path: &str) -> bool {
+        self.root.nearest(path).1.is_empty()
     }
 
     /// Whether something that was wrong has been cut out of what stands at `path`.
@@ -111,25 +116,36 @@ fn broken(name: &str, text: &str, line: usize, column: usize, message: String) -
         (_, false) => Place { source: source.to_owned(), ..Place::file(name) },
     };
     let (column, length) = if delicate { (1, 1) } else { (column.max(1), 1) };
-    let hint = hint_for(source);
+    let hint = (line > 0).then(|| hint_for(source, &message)).flatten();
     let key = String::new();
     let place = Place { line, column, length, ..place };
     Diagnostic { severity: Severity::Error, message: format!("not valid YAML: {message}"), hint, key, place }
 }
 
-fn hint_for(source: &str) -> Option<String> {
-    let indent: &str = &source[..source.len() - source.trim_start().len()];
-    if indent.contains('\t') {
-        return Some("YAML is indented with spaces, never with tabs".to_owned());
-    }
-    let value = source.split_once(": ").map(|(_, value)| value.trim())?;
-    (value.starts_with(['*', '%', '@', '`', '[', '{', '&', '!']) || value.contains(": "))
-        .then(|| "a value with special characters needs quotes: \"…\"".to_owned())
+fn hint_for(source: &str, message: &str) -> Option<String> {
+    let code = source.trim_start();
+    let indent = &source[..source.len() - code.len()];
+    let value = code.split_once(": ").map_or(code, |(_, value)| value.trim_start());
+    let hint = if indent.contains('\t') {
+        "YAML is indented with spaces, never with tabs"
+    } else if code.contains("${") {
+        "between brackets this needs quotes: \"${…}\""
+    } else if value.starts_with(['*', '%', '@', '`', '&', '!']) && !message.contains("limit") {
+        "a value that starts with this character needs quotes: \"…\""
+    } else if code.starts_with(['{', '[', '}', ']']) {
+        "what stands between brackets must be indented further than the key before them"
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
 }
+
+const TAGGED: &str = "a tag (`!…`) has no meaning here";
 
 /// The library ends its messages with the place, which is shown apart.
 fn without_place(message: &str) -> String {
-    message.split(" at line ").next().unwrap_or(message).to_owned()
+    let message = message.split(" at line ").next().unwrap_or(message);
+    if message.contains("invalid type: enum") { TAGGED.to_owned() } else { message.to_owned() }
 }
 
 /// Any YAML value; keys become text, and of a key given twice the last counts (the tree reports it).
@@ -168,6 +184,10 @@ impl<'de> Visitor<'de> for LenientVisitor {
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
         Ok(Value::String(text.to_owned()))
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {

@@ -105,12 +105,12 @@ pub struct Listener {
 pub struct ListenerTls {
     /// Certificates, chosen by the name the client asks for; the first serves clients that ask for none.
     pub certificates: Vec<Certificate>,
-    /// The oldest version of TLS that is spoken.
-    pub min_version: TlsVersion,
+    /// The oldest version of TLS that is spoken: `"1.2"` or `"1.3"`.
+    pub min_version: Brief<TlsVersion>,
 }
 
-/// A version of TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// The oldest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum TlsVersion {
     /// TLS 1.2 and 1.3.
     #[default]

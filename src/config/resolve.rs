@@ -19,6 +19,7 @@ mod headers;
 mod keys;
 mod listen;
 pub(super) mod login;
+mod people;
 pub(super) mod public_url;
 mod routes;
 mod session;
@@ -97,14 +98,14 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let reserved_prefix = routes::reserved_prefix(context, file.reserved_prefix.as_deref());
     let routes = routes::resolve(context, file, &upstreams, &reserved_prefix);
     let login = login::resolve(context, &file.login);
-    routes::check_login(context, &routes, &login);
+    people::check(context, &routes, &login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
-    let https = listeners.iter().any(|listener| listener.tls.is_some())
-        || public_url.as_ref().is_some_and(|url| url.https);
+    let own_tls = listeners.iter().any(|listener| listener.tls.is_some());
+    let https = own_tls || is_https(public_url.as_ref());
     let mut config = Config {
         workers: workers(file.workers.0),
-        trusted_proxies: headers::trusted_proxies(context, &file.trusted_proxies),
+        trusted_proxies: headers::trusted_proxies(context, &file.trusted_proxies, https && !own_tls),
         limits: limits(context, &file.limits),
         timeouts: timeouts(&file.timeouts),
         identity: headers::identity(context, &file.identity.headers),

@@ -16,7 +16,7 @@ const MOST: usize = 100;
 /// Fills in `${…}` and leaves out what counts as absent: keys starting with `x-`, and keys without a value. Maps whose
 /// keys are the operator's own (`free`) keep all their keys.
 pub(super) fn prepare(
-    document: &Document,
+    document: &mut Document,
     value: &mut Value,
     free: fn(&str) -> bool,
     lookup: &mut impl Lookup,
@@ -25,7 +25,12 @@ pub(super) fn prepare(
     if value.is_null() {
         *value = Value::Mapping(serde_yaml::Mapping::new());
     }
+    let before = found.len();
     prepare_below(document, "", value, free, lookup, found);
+    let broken: Vec<String> = found[before..].iter().rev().map(|found| found.key.clone()).collect();
+    for path in broken {
+        document.cut(value, &path);
+    }
 }
 
 fn prepare_below(
@@ -112,7 +117,14 @@ fn diagnose(document: &Document, path: &str, message: &str) -> Diagnostic {
     }
     let wrong_type = message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "));
     let message = match wrong_type {
-        Some((given, wanted)) => &format!("expected {wanted}, found {}", plain(given)),
+        Some((given, wanted)) => {
+            let wanted = match wanted {
+                "a sequence" => "a list",
+                wanted if wanted.contains("enum") => "a single word",
+                wanted => wanted,
+            };
+            &format!("expected {wanted}, found {}", plain(given))
+        }
         None => message,
     };
     error(document, path, Part::Value, message)

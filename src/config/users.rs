@@ -22,7 +22,7 @@ pub fn load(path: &Path) -> Result<Vec<LocalUser>, Problems> {
     let parsed = parse(&name, &text, is_secret).map_err(|found| Problems::new(vec![*found]))?;
     let (mut document, mut value, mut found) = (parsed.document, parsed.value, parsed.twice);
     let mut lookup = System::new(directory.clone());
-    typed::prepare(&document, &mut value, |path| path.is_empty(), &mut lookup, &mut found);
+    typed::prepare(&mut document, &mut value, |path| path.is_empty(), &mut lookup, &mut found);
     let users: BTreeMap<String, Brief<User>> =
         typed::read(&mut document, value, &mut found).unwrap_or_default();
     let mut context = Context { document, found, files: Vec::new(), directory, makes_keys: false };

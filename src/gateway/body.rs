@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::live::Live;
 use crate::body::cleaned;
 use crate::headers::Rules;
 use crate::upstream::exchange::ResponseBody;
@@ -24,16 +25,19 @@ pub enum Body {
     Full(Bytes),
     /// What an upstream sends.
     Upstream(Box<ResponseBody>, Rc<Rules>),
+    /// An event stream.
+    Live(Box<Live>),
 }
 
 impl Body {
-    /// An upstream's body; one that is over already gives its connection back at once.
-    pub fn from_upstream(body: Box<ResponseBody>, rules: Rc<Rules>) -> Self {
-        if body.is_end() {
-            body.finish();
-            return Body::Empty;
+    /// An upstream's body. One that has arrived already gives its connection back at once, however slow the client is.
+    pub fn from_upstream(mut body: Box<ResponseBody>, rules: Rc<Rules>) -> Self {
+        let arrived = body.take_arrived();
+        if !body.is_end() {
+            return Body::Upstream(body, rules);
         }
-        Body::Upstream(body, rules)
+        body.finish();
+        arrived.map_or(Body::Empty, Body::Full)
     }
 
     /// How its end is announced to an HTTP/1.1 client.
@@ -41,11 +45,17 @@ impl Body {
         match self {
             Body::Empty => Framing::Length(0),
             Body::Full(bytes) => Framing::Length(bytes.len() as u64),
-            Body::Upstream(body, _) => match body.framing() {
-                Framing::UntilClose => Framing::Chunked,
-                framing => framing,
-            },
+            Body::Upstream(body, _) => passed_on(body.framing()),
+            Body::Live(live) => passed_on(live.framing()),
         }
+    }
+}
+
+/// A body that ends with its connection at the upstream need not end the client's.
+fn passed_on(framing: Framing) -> Framing {
+    match framing {
+        Framing::UntilClose => Framing::Chunked,
+        framing => framing,
     }
 }
 
@@ -64,6 +74,7 @@ impl http_body::Body for Body {
                 *self = Body::Empty;
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
+            Body::Live(live) => live.poll_frame(cx),
             Body::Upstream(body, rules) => {
                 let frame =
                     ready!(body.poll_frame(cx)).map(|frame| frame.map(|frame| cleaned(frame, Some(rules))));
@@ -82,6 +93,7 @@ impl http_body::Body for Body {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_empty(),
             Body::Upstream(body, _) => body.is_end(),
+            Body::Live(_) => false,
         }
     }
 

@@ -15,10 +15,10 @@ use crate::session::record::EndReason;
 /// What to answer a refused request with. `asked` is missing where the request could not even be read.
 pub fn refusal(refusal: &Refusal, asked: Option<&Asked>, request_id: &str) -> (ResponseHead, Bytes) {
     let (status, reason) = refusal.status_and_reason();
+    if let Some(to_login) = asked.and_then(Asked::to_login) {
+        return to_login;
+    }
     let (mut head, body) = match asked {
-        Some(asked) if status == StatusCode::UNAUTHORIZED && asked.navigation => {
-            return asked.to_login();
-        }
         Some(asked) if asked.navigation => (ResponseHead::new(status), html(status, request_id)),
         _ => (ResponseHead::new(status), json(status, reason, asked, request_id)),
     };
@@ -28,6 +28,7 @@ pub fn refusal(refusal: &Refusal, asked: Option<&Asked>, request_id: &str) -> (R
     head.fields.append("X-Content-Type-Options", "nosniff");
     head.fields.append("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
     head.fields.append("Referrer-Policy", "no-referrer");
+    head.fields.append("Cross-Origin-Opener-Policy", "same-origin");
     if let Some(wait) = refusal.retry_after() {
         head.fields.append("Retry-After", wait.as_secs().to_string());
     }
@@ -45,29 +46,36 @@ pub fn refusal(refusal: &Refusal, asked: Option<&Asked>, request_id: &str) -> (R
 pub struct Asked {
     navigation: bool,
     safe: bool,
-    entrance: String,
+    /// Where to sign in, once it is known that somebody must.
+    entrance: Option<String>,
     /// Why the session that was shown is no more.
-    pub ended: Option<EndReason>,
+    ended: Option<EndReason>,
 }
 
 impl Asked {
-    /// Keeps it. Somebody who has to sign in comes back to the page asked for, unless asking again would do something.
-    pub fn of(inbound: &Inbound, login: &Login) -> Self {
+    /// Keeps it.
+    pub fn of(inbound: &Inbound) -> Self {
         let safe = matches!(inbound.method, Method::GET | Method::HEAD);
-        let entrance = match (&inbound.query, safe) {
+        Self { navigation: inbound.is_navigation(), safe, entrance: None, ended: None }
+    }
+
+    /// Somebody must sign in, and then comes back to the page asked for, unless asking again would do something.
+    pub fn needs_login(&mut self, inbound: &Inbound, login: &Login, ended: Option<EndReason>) {
+        let path = inbound.path.as_str();
+        let entrance = match (&inbound.query, self.safe) {
             (_, false) => login.entrance("/"),
-            (Some(query), true) => login.entrance(&format!("{}?{query}", inbound.path.as_str())),
-            (None, true) => login.entrance(inbound.path.as_str()),
+            (Some(query), true) => login.entrance(&format!("{path}?{query}")),
+            (None, true) => login.entrance(path),
         };
-        Self { navigation: inbound.is_navigation(), safe, entrance, ended: None }
+        (self.entrance, self.ended) = (Some(entrance), ended);
     }
 
     /// To the login page: 302 for GET and HEAD, 303 for what must not be repeated there (RFC 9110, section 15.4.4).
-    fn to_login(&self) -> (ResponseHead, Bytes) {
+    fn to_login(&self) -> Option<(ResponseHead, Bytes)> {
+        let entrance = self.entrance.as_ref().filter(|_| self.navigation)?;
         let status = if self.safe { StatusCode::FOUND } else { StatusCode::SEE_OTHER };
-        let head =
-            ResponseHead::new(status).with("Location", &self.entrance).with("Cache-Control", "no-store");
-        (head, Bytes::new())
+        let head = ResponseHead::new(status).with("Location", entrance).with("Cache-Control", "no-store");
+        Some((head, Bytes::new()))
     }
 }
 
@@ -80,10 +88,8 @@ fn json(status: StatusCode, reason: &str, asked: Option<&Asked>, request_id: &st
     if let Some(ended) = ended {
         body["session_ended"] = ended.into();
     }
-    if let Some(asked) = asked
-        && status == StatusCode::UNAUTHORIZED
-    {
-        body["login"] = asked.entrance.as_str().into();
+    if let Some(entrance) = asked.and_then(|asked| asked.entrance.as_deref()) {
+        body["login"] = entrance.into();
     }
     body.to_string().into()
 }

@@ -9,6 +9,8 @@ use http::StatusCode;
 use super::guard::is_instruction;
 use super::hop::HopByHop;
 use super::{REQUEST_ID, Rules};
+use crate::clock::Timestamp;
+use crate::clock::civil::Civil;
 use crate::message::ResponseHead;
 
 /// What a response needs to know of its request.
@@ -18,8 +20,8 @@ pub struct Returning<'a> {
     pub request_id: &'a str,
     /// The client speaks https, to us or to a trusted proxy.
     pub secure: bool,
-    /// Now, as an IMF-fixdate (RFC 9110, section 5.6.7).
-    pub date: &'a str,
+    /// For `Date`, where the upstream sent none (RFC 9110, section 6.6.1).
+    pub now: Timestamp,
 }
 
 /// Turns the upstream's head into the client's, interim ones too. Session instructions must have been read before.
@@ -43,7 +45,7 @@ pub fn incoming(response: &mut ResponseHead, our_cookies: &[&str]) {
 pub fn finish(response: &mut ResponseHead, rules: &Rules, returning: &Returning<'_>) {
     let fields = &mut response.fields;
     if !fields.contains("date") {
-        fields.append("Date", returning.date);
+        fields.append("Date", Civil::from(returning.now).http_date());
     }
     for name in &rules.response.remove {
         fields.remove(name);
@@ -77,7 +79,7 @@ mod tests {
     use crate::headers::{IdentityNames, ResponseHeaders};
 
     const RETURNING: Returning<'_> =
-        Returning { request_id: "id", secure: true, date: "Sun, 06 Nov 1994 08:49:37 GMT" };
+        Returning { request_id: "id", secure: true, now: Timestamp::from_unix_millis(784_111_777_000) };
 
     /// Sends a response back; as lines of text.
     fn arrive(

@@ -78,15 +78,15 @@ impl Desk<'_> {
         if !nonce.is_some_and(|nonce| nonce.matches(self.sessions.keys(), &text("token"))) {
             return again(StatusCode::FORBIDDEN, words.stale);
         }
-        let client = self.ask.client;
-        match local.try_password(&user, Zeroizing::new(text("password")), client, self.now).await {
+        let client = self.client();
+        match local.try_password(&user, Zeroizing::new(text("password")), self.ask.client, self.now).await {
             Outcome::Welcome(identity) => self.welcome(identity, remember, &target),
             Outcome::Wrong => {
-                tracing::warn!(?client, "a login was refused: unknown user or wrong password");
+                tracing::warn!(client, "a login was refused: unknown user or wrong password");
                 again(StatusCode::UNAUTHORIZED, words.wrong).with("WWW-Authenticate", CHALLENGE)
             }
             Outcome::TooMany(wait) => {
-                tracing::warn!(?client, "a login was refused: too many failures");
+                tracing::warn!(client, "a login was refused: too many failures");
                 let seconds = wait.0.as_millis().div_ceil(1000).max(1);
                 again(StatusCode::TOO_MANY_REQUESTS, words.too_many).with("Retry-After", seconds.to_string())
             }
@@ -94,10 +94,20 @@ impl Desk<'_> {
         }
     }
 
+    /// Where the request comes from, for the log.
+    fn client(&self) -> String {
+        self.ask.client.map_or_else(|| "local".to_owned(), |address| address.to_string())
+    }
+
     fn welcome(&self, identity: Identity, remember: bool, target: &str) -> Reply {
         let user = identity.user().to_owned();
         let (ticket, session) = self.sessions.sign_in(self.ask.visitor, identity, remember, self.now);
-        tracing::info!(user, session = format_args!("{:08x}", session.short()), client = ?self.ask.client, "signed in");
+        tracing::info!(
+            user,
+            session = format_args!("{:08x}", session.short()),
+            client = self.client(),
+            "signed in"
+        );
         Reply::see_other(return_target(target, &self.login.prefix))
             .with("Set-Cookie", ticket.set_cookie())
             .with("Set-Cookie", Nonce::take_back(self.ask.secure))

@@ -6,13 +6,14 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::login::password::Checker;
-use crate::login::throttle::{Throttle, Wait};
+use crate::login::throttle::{Attempt, Throttle, Wait};
 use crate::login::users::{Users, UsersError, UsersSource};
 use crate::login::{LocalSettings, ThrottleSettings};
 
@@ -38,6 +39,22 @@ pub enum Outcome {
     Busy,
 }
 
+/// How often, and how many times, an attempt asks whether those before it are over.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOKS: usize = 500;
+
+/// An attempt being looked at; over when dropped, also when its client goes away.
+struct UnderWay<'t> {
+    throttle: &'t Throttle,
+    attempt: Attempt,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.throttle.over(&self.attempt);
+    }
+}
+
 impl Local {
     /// Reads the users and starts the threads that check passwords.
     pub fn new(
@@ -51,6 +68,19 @@ impl Local {
         Ok(Self { users, checker: Checker::new(), throttle, limits })
     }
 
+    /// Counts an attempt. What is too many only because of attempts under way waits until they are over.
+    async fn begin(&self, user: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Attempt, Wait> {
+        let mut outcome = self.throttle.begin(&self.limits, user, client, now);
+        for _ in 0..LOOKS {
+            if outcome.is_ok() || !self.throttle.is_under_way(user) {
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            outcome = self.throttle.begin(&self.limits, user, client, now);
+        }
+        outcome
+    }
+
     /// Tries a user name and a password. Blanks around the name, as telephones add them, do not count.
     pub async fn try_password(
         &self,
@@ -59,18 +89,18 @@ impl Local {
         client: Option<IpAddr>,
         now: Timestamp,
     ) -> Outcome {
-        let attempt = match self.throttle.begin(&self.limits, user, client, now) {
-            Ok(attempt) => attempt,
+        let attempt = match self.begin(user, client, now).await {
+            Ok(attempt) => UnderWay { throttle: &self.throttle, attempt },
             Err(wait) => return Outcome::TooMany(wait),
         };
         let candidate = self.users.candidate(user.trim());
         match (self.checker.check(candidate.hashes, password).await, candidate.identity) {
             (Err(_), _) => {
-                self.throttle.withdrawn(&attempt);
+                self.throttle.withdrawn(&attempt.attempt);
                 Outcome::Busy
             }
             (Ok(true), Some(identity)) => {
-                self.throttle.succeeded(&attempt);
+                self.throttle.succeeded(&attempt.attempt);
                 Outcome::Welcome(identity)
             }
             (Ok(_), _) => Outcome::Wrong,

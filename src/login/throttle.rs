@@ -2,12 +2,15 @@
 //!
 //! Comes in: attempts, by user name and client address. Goes out: go on, or how long to wait. Never more memory than set.
 //!
-//! An attempt counts when it begins and is taken back when it succeeds, so that trying in parallel gains nothing. When
+//! An attempt counts when it begins and is taken back when it succeeds, so that trying in parallel gains nothing; one that
+//! is too many only because of others under way waits for them. When
 //! the failures for one user reach `per_user`, those addresses that have failed for this user must wait; others may still
 //! try, so that strangers cannot lock the person out. At [`LOCKED_AT`] times the limit (failures from that many addresses)
 //! everybody must wait. An address that fails `per_ip` times, for whatever users, must wait.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -35,6 +38,7 @@ pub struct Throttle {
     users: Counts<Hash>,
     pairs: Counts<(Hash, Address)>,
     addresses: Counts<Address>,
+    under_way: Mutex<HashMap<Hash, usize>>,
 }
 
 /// An attempt under way: it counts as failed until it is taken back.
@@ -59,7 +63,12 @@ enum Address {
 impl Throttle {
     /// Nobody has tried yet.
     pub fn new() -> Self {
-        Self { users: Counts::new(), pairs: Counts::new(), addresses: Counts::new() }
+        Self {
+            users: Counts::new(),
+            pairs: Counts::new(),
+            addresses: Counts::new(),
+            under_way: Mutex::default(),
+        }
     }
 
     /// Counts an attempt, or says how long to wait.
@@ -86,7 +95,28 @@ impl Throttle {
             self.users.subtract(attempt.user, 1);
             return Err(wait);
         }
+        *self.under_way().entry(attempt.user).or_insert(0) += 1;
         Ok(attempt)
+    }
+
+    /// Whether attempts for this user are being looked at right now: they count, and may yet be taken back.
+    pub fn is_under_way(&self, user: &str) -> bool {
+        self.under_way().contains_key(&canonical(user))
+    }
+
+    /// The attempt has been looked at, whatever came of it.
+    pub fn over(&self, attempt: &Attempt) {
+        let mut under_way = self.under_way();
+        if let Some(count) = under_way.get_mut(&attempt.user) {
+            *count -= 1;
+            if *count == 0 {
+                under_way.remove(&attempt.user);
+            }
+        }
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Hash, usize>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The password was right: this address's failures for the user are forgiven. What others did still counts.

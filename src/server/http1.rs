@@ -5,12 +5,12 @@
 //! end where that is near, otherwise the connection is closed.
 
 use std::cell::RefCell;
-use std::pin::Pin;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::tunnel;
+use super::tunnel::Upgraded;
 use super::worker::{Busy, Worker};
 use crate::body::RequestBody;
 use crate::deadline::Deadline;
@@ -27,6 +27,7 @@ use crate::wire::link::Link;
 use crate::wire::receive::Receiver;
 use crate::wire::{HeadLimits, WireError, parse};
 use http::{Method, Version};
+use tokio::io::AsyncWriteExt as _;
 
 mod departure;
 mod linger;
@@ -51,6 +52,7 @@ enum Next {
     Request,
     Close,
     Linger,
+    Tunnel(Box<Upgraded>),
     /// The response broke off, and only a reset can say so.
     Reset,
 }
@@ -95,15 +97,23 @@ impl Connection {
             };
             match next {
                 Next::Request if !self.worker.is_draining() => self.deadline.set(timeouts.idle),
-                Next::Request | Next::Close => break,
-                Next::Linger => return linger::close(&self.link).await,
-                Next::Reset => return self.link.borrow().stream.reset_when_dropped(),
+                Next::Request => return self.end(Next::Close).await,
+                end => return self.end(end).await,
             }
         }
-        let mut link = self.link.borrow_mut();
-        let _ =
-            std::future::poll_fn(|cx| tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut link.stream), cx))
-                .await;
+    }
+
+    /// Ends the connection in the way that was decided. Nobody else holds the link any more.
+    async fn end(self, how: Next) {
+        let Self { link, worker, busy: _busy, .. } = self;
+        let Some(mut link) = Rc::into_inner(link).map(RefCell::into_inner) else { return };
+        match how {
+            Next::Request => {}
+            Next::Close => drop(link.stream.shutdown().await),
+            Next::Linger => linger::close(link.stream).await,
+            Next::Reset => link.stream.reset_when_dropped(),
+            Next::Tunnel(upgraded) => upgraded.run(link, &worker).await,
+        }
     }
 
     /// The next request's head and framing. Between requests the idle timeout runs; from a head's first byte on, the
@@ -152,8 +162,9 @@ impl Connection {
             memo: self.memo.clone(),
             redirect_to_https: self.redirect_to_https,
         };
+        let work = pin!(gateway.handle(arrival));
         let watch = Watch::new(&self.link, interim);
-        let Some(answered) = watch.while_waiting(isolate(gateway.handle(arrival))).await else {
+        let Some(answered) = watch.while_waiting(isolate(work)).await else {
             return Next::Close;
         };
         let response = answered.unwrap_or_else(|| gateway.unreadable(&Refusal::Defect, &self.peer, version));
@@ -186,9 +197,7 @@ impl Connection {
         let patience = gateway.settings().timeouts.body;
         let Ok(record) = departure.send(&self.link, patience).await else { return broken };
         if let Some((tunnel, session)) = tunnel {
-            let link = &self.link;
-            tunnel::run(link, tunnel, session, gateway, &self.worker, record).await;
-            return Next::Close;
+            return Next::Tunnel(Box::new(Upgraded { tunnel, session, gateway: gateway.clone(), record }));
         }
         drop(record);
         match keep {

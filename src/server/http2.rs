@@ -4,32 +4,29 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::worker::{Busy, Worker};
 use crate::body::RequestBody;
-use crate::gateway::body::Body;
+use crate::gateway::Arrival;
 use crate::gateway::isolate::isolate;
-use crate::gateway::record::Record;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::{Arrival, Response};
 use crate::message::{Fields, RequestHead};
 use crate::peer::Peer;
 use crate::session::Memo;
 use crate::stream::Stream;
-use crate::wire::WireError;
 
+mod departing;
 mod guarded;
 
+use departing::Departing;
 use guarded::Guarded;
 
 /// Envoy's advice for the edge: streams, window of a stream, window of a connection.
@@ -62,10 +59,10 @@ pub async fn serve(
             let (head, body) = received(request);
             let arrival = Arrival { head, body, peer: peer.clone(), memo, redirect_to_https };
             let gateway = worker.gateway();
-            let answered = isolate(gateway.handle(arrival)).await;
+            let answered = isolate(pin!(gateway.handle(arrival))).await;
             let response = answered
                 .unwrap_or_else(|| gateway.unreadable(&Refusal::Defect, &peer, http::Version::HTTP_2));
-            Ok::<_, Infallible>(departing(response, under_way))
+            Ok::<_, Infallible>(Departing::response(response, under_way, timeouts.body))
         }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(Local);
@@ -80,15 +77,15 @@ pub async fn serve(
         .keep_alive_timeout(PONG_WITHIN)
         .auto_date_header(false);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let (mut draining, mut told) = (pin!(worker.draining()), false);
-    let ended = std::future::poll_fn(|cx| {
-        if !told && draining.as_mut().poll(cx).is_ready() {
-            told = true;
+    let draining = worker.draining();
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = draining => {
             connection.as_mut().graceful_shutdown();
+            connection.await
         }
-        connection.as_mut().poll(cx)
-    });
-    if let Err(error) = ended.await {
+    };
+    if let Err(error) = ended {
         tracing::debug!("HTTP/2 connection ended: {error}");
     }
 }
@@ -137,52 +134,4 @@ fn received(request: http::Request<Incoming>) -> (RequestHead, RequestBody) {
     let fields = Fields::from(&parts.headers);
     let head = RequestHead { method: parts.method, target, version: http::Version::HTTP_2, fields };
     (head, RequestBody::http2(body))
-}
-
-fn departing(response: Response, under_way: UnderWay) -> http::Response<Departing> {
-    let Response { head, body, record, .. } = response;
-    let departing = Departing { body, record, _under_way: under_way };
-    let mut response = http::Response::new(departing);
-    *response.status_mut() = head.status;
-    *response.headers_mut() = (&head.fields).into();
-    response
-}
-
-/// A body on its way into a stream, counted, with its line of the access log.
-struct Departing {
-    body: Body,
-    record: Record,
-    _under_way: UnderWay,
-}
-
-impl http_body::Body for Departing {
-    type Data = Bytes;
-    type Error = WireError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        match &frame {
-            Poll::Ready(Some(Ok(frame))) => {
-                let length = frame.data_ref().map_or(0, Bytes::len);
-                self.record.sent(length as u64);
-                if self.body.is_end_stream() {
-                    self.record.complete();
-                }
-            }
-            Poll::Ready(None) => self.record.complete(),
-            _ => {}
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

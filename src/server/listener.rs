@@ -3,8 +3,10 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::net::UnixListener as StdUnixListener;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -105,7 +107,20 @@ enum Listening {
     Unix(UnixListener),
 }
 
-/// Takes clients in until the task is aborted.
+impl Listening {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        match self {
+            Listening::Tcp(listener) => {
+                listener.poll_accept(cx).map_ok(|(stream, address)| Accepted::Tcp(stream, address))
+            }
+            Listening::Unix(listener) => {
+                listener.poll_accept(cx).map_ok(|(stream, _)| Accepted::Unix(stream))
+            }
+        }
+    }
+}
+
+/// Takes clients in until the worker stops or the task is aborted.
 pub async fn accept(worker: Rc<Worker>, socket: Socket, door: watch::Receiver<Arc<Door>>) {
     let listening = match socket {
         Socket::Tcp(socket) => TcpListener::from_std(socket).map(Listening::Tcp),
@@ -116,13 +131,14 @@ pub async fn accept(worker: Rc<Worker>, socket: Socket, door: watch::Receiver<Ar
         Err(error) => return tracing::error!("a listener could not start: {error}"),
     };
     let mut complaining = false;
+    let mut draining = pin!(worker.draining());
     loop {
-        let accepted = match &listening {
-            Listening::Tcp(listener) => {
-                listener.accept().await.map(|(stream, address)| Accepted::Tcp(stream, address))
-            }
-            Listening::Unix(listener) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
-        };
+        // Whoever was waiting at the door when it closes is still let in: the last round of a worker that stops.
+        let accepted = std::future::poll_fn(|cx| match listening.poll_accept(cx) {
+            Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+            Poll::Pending => draining.as_mut().poll(cx).map(|()| None),
+        });
+        let Some(accepted) = accepted.await else { return };
         match accepted {
             Ok(accepted) => {
                 complaining = false;

@@ -3,7 +3,7 @@
 //! Comes in: both ends. Goes out: every byte as it came. When the session ends a WebSocket is told so (close code 1008,
 //! RFC 6455, section 7.4.1), at the next frame's beginning; when the gateway stops, 1001.
 
-use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,48 +23,60 @@ use frames::Frames;
 
 /// How often it is asked whether the session still lives.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long one direction may go on when the other has ended.
+const LAST_WORD: Duration = Duration::from_secs(2);
 const BUFFER: usize = 16 * 1024;
 
 /// Close codes of RFC 6455, section 7.4.1.
 const GOING_AWAY: u16 = 1001;
 const POLICY_VIOLATION: u16 = 1008;
 
-/// Carries bytes until one end closes, the session ends, or the gateway stops.
-pub async fn run(
-    link: &Rc<RefCell<Link>>,
-    tunnel: Tunnel,
-    session: Option<Arc<Session>>,
-    gateway: &Gateway,
-    worker: &Worker,
-    mut record: Record,
-) {
-    let Ok(mut link) = link.try_borrow_mut() else { return };
-    let link = &mut *link;
-    let early = link.receiver.take_buffered();
-    let (client_in, mut client_out) = tokio::io::split(&mut link.stream);
-    let Tunnel { stream, start, place: _place } = tunnel;
-    let (upstream_in, upstream_out) = tokio::io::split(stream);
-    let mut frames = Frames::default();
-    let ended = {
-        let down = downwards(upstream_in, &mut client_out, &start, &mut frames, &mut record);
-        let up = upwards(client_in, upstream_out, &early);
-        tokio::select! {
-            () = both(up, down) => None,
-            code = end(session.as_deref(), gateway, worker) => Some(code),
-        }
-    };
-    if let Some(code) = ended
-        && frames.is_boundary()
-    {
-        let [high, low] = code.to_be_bytes();
-        let _ = tokio::time::timeout(LOOK, client_out.write_all(&[0x88, 2, high, low])).await;
-    }
-    let _ = tokio::time::timeout(LOOK, client_out.shutdown()).await;
+/// An upgraded connection, ready to carry bytes.
+pub struct Upgraded {
+    /// The upstream's end.
+    pub tunnel: Tunnel,
+    /// Whose it is, if anybody's.
+    pub session: Option<Arc<Session>>,
+    /// Where it is asked whether the session lives.
+    pub gateway: Rc<Gateway>,
+    /// Its line in the access log.
+    pub record: Record,
 }
 
-/// Each direction ends by itself; a tunnel is over when both have.
+impl Upgraded {
+    /// Carries bytes until one end closes, the session ends, or the gateway stops.
+    pub async fn run(self, mut link: Link, worker: &Worker) {
+        let Self { tunnel, session, gateway, mut record } = self;
+        let early = link.receiver.take_buffered();
+        let (client_in, mut client_out) = tokio::io::split(&mut link.stream);
+        let Tunnel { stream, start, place: _place } = tunnel;
+        let (upstream_in, upstream_out) = tokio::io::split(stream);
+        let mut frames = Frames::default();
+        let ended = {
+            let down = downwards(upstream_in, &mut client_out, &start, &mut frames, &mut record);
+            let up = upwards(client_in, upstream_out, &early);
+            tokio::select! {
+                () = both(up, down) => None,
+                code = end(session.as_deref(), &gateway, worker) => Some(code),
+            }
+        };
+        if let Some(code) = ended
+            && frames.is_boundary()
+        {
+            let [high, low] = code.to_be_bytes();
+            let _ = tokio::time::timeout(LOOK, client_out.write_all(&[0x88, 2, high, low])).await;
+        }
+        let _ = tokio::time::timeout(LOOK, client_out.shutdown()).await;
+    }
+}
+
+/// A tunnel is over when one direction has ended and the other had a moment to say its last word.
 async fn both(up: impl Future<Output = ()>, down: impl Future<Output = ()>) {
-    tokio::join!(up, down);
+    let (mut up, mut down) = (pin!(up), pin!(down));
+    tokio::select! {
+        () = &mut up => drop(tokio::time::timeout(LAST_WORD, down).await),
+        () = &mut down => drop(tokio::time::timeout(LAST_WORD, up).await),
+    }
 }
 
 /// Waits until the session has ended or the gateway stops; says with which code to close.
@@ -74,7 +86,7 @@ async fn end(session: Option<&Session>, gateway: &Gateway, worker: &Worker) -> u
         if worker.is_draining() {
             return GOING_AWAY;
         }
-        if session.is_some_and(|session| !gateway.is_alive(session)) {
+        if session.is_some_and(|session| !gateway.settings().is_alive(session)) {
             return POLICY_VIOLATION;
         }
     }

@@ -17,6 +17,9 @@ use crate::gateway::{Gateway, settings::Settings};
 /// How often idle upstream connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// How long connections without a request are left open when the worker stops: one may be on its way.
+const LAST_REQUESTS: Duration = Duration::from_millis(100);
+
 /// What a worker is told.
 pub enum Command {
     /// Go on with this configuration. A listener comes with a socket when it is new.
@@ -35,7 +38,7 @@ pub struct Handle {
 pub struct Worker {
     gateway: RefCell<Rc<Gateway>>,
     draining: watch::Sender<bool>,
-    is_draining: Cell<bool>,
+    is_draining: Rc<Cell<bool>>,
     connections: RefCell<HashMap<u64, Rc<State>>>,
     next: Cell<u64>,
     crowd: Arc<Crowd>,
@@ -104,10 +107,11 @@ async fn run(
     mut inbox: mpsc::UnboundedReceiver<Command>,
     crowd: Arc<Crowd>,
 ) {
+    let is_draining = Rc::new(Cell::new(false));
     let worker = Rc::new(Worker {
-        gateway: RefCell::new(Rc::new(Gateway::new(settings))),
+        gateway: RefCell::new(Rc::new(Gateway::new(settings, is_draining.clone()))),
         draining: watch::Sender::new(false),
-        is_draining: Cell::new(false),
+        is_draining,
         connections: RefCell::default(),
         next: Cell::new(0),
         crowd,
@@ -124,12 +128,15 @@ async fn run(
     loop {
         match inbox.recv().await {
             Some(Command::Reload(settings, doors)) => {
-                *worker.gateway.borrow_mut() = Rc::new(Gateway::new(settings));
+                *worker.gateway.borrow_mut() = Rc::new(Gateway::new(settings, worker.is_draining.clone()));
                 open_doors(&worker, &mut open, doors);
             }
             Some(Command::Drain(longest)) => {
-                open.drain().for_each(|(_, (_, task))| task.abort());
-                tokio::task::yield_now().await;
+                worker.is_draining.set(true);
+                worker.draining.send_replace(true);
+                for (_, (_, task)) in open.drain() {
+                    let _ = task.await;
+                }
                 worker.drain(longest).await;
                 return;
             }
@@ -196,8 +203,7 @@ impl Worker {
     }
 
     async fn drain(&self, longest: Duration) {
-        self.is_draining.set(true);
-        self.draining.send_replace(true);
+        tokio::time::sleep(LAST_REQUESTS).await;
         for state in self.connections.borrow().values().filter(|state| !state.busy.get()) {
             state.task.borrow().iter().for_each(AbortHandle::abort);
         }

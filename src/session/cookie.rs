@@ -12,7 +12,7 @@ use memchr::memmem;
 use crate::clock::Timestamp;
 use crate::message::Fields;
 use crate::session::keys::VALUE_LENGTH;
-use crate::session::{CookieSettings, SameSite};
+use crate::session::settings::{CookieSettings, SameSite};
 
 /// How many cookies of our name are looked at; more are cut out and passed over.
 const CANDIDATES: usize = 4;
@@ -207,7 +207,7 @@ mod tests {
     fn our_cookie_goes_with_one_separator_and_others_stay_as_they_are() {
         let ours = format!("{NAME}={}", "x".repeat(64));
         let cases = [
-            (format!("{ours}"), None),
+            (ours.to_owned(), None),
             (format!("a=1; {ours}"), Some("a=1")),
             (format!("{ours}; a=1"), Some("a=1")),
             (format!("a=1; {ours}; b=2"), Some("a=1; b=2")),

@@ -12,8 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::ExposeSecret as _;
 
-use crate::session::Key;
 use crate::session::id::SessionId;
+use crate::session::settings::Key;
 
 /// Length of a cookie value: 32 bytes of id and 16 of MAC, in base64url.
 pub const VALUE_LENGTH: usize = 64;

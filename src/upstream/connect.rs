@@ -9,6 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::Server;
+use crate::deadline::Deadline;
 use crate::stream::Stream;
 use crate::wire::receive::Receiver;
 use crate::wire::transmit::Transmitter;
@@ -31,6 +32,8 @@ pub struct Connection {
     pub receiver: Receiver,
     /// What goes out.
     pub transmitter: Transmitter,
+    /// How long the server may make no progress; kept with the connection, so that its timer is set once.
+    pub progress: Deadline,
     /// Whether it has carried a request before: the server may be closing it just now.
     pub reused: bool,
 }
@@ -53,7 +56,13 @@ pub async fn connect(server: &Server, tls: Option<&ServerTls>) -> io::Result<Con
         }
     };
     let receiver = Receiver::new(BytesMut::new());
-    Ok(Connection { stream, receiver, transmitter: Transmitter::new(), reused: false })
+    Ok(Connection {
+        stream,
+        receiver,
+        transmitter: Transmitter::new(),
+        progress: Deadline::default(),
+        reused: false,
+    })
 }
 
 /// Lets the kernel notice a server that vanished while a long answer or a tunnel was quiet.

@@ -41,7 +41,6 @@ pub struct Exchange {
     upgrade: bool,
     interim_left: u32,
     continue_wait: Deadline,
-    progress: Deadline,
     patience: Duration,
     sent: bool,
     send_failed: Option<WireError>,
@@ -55,6 +54,15 @@ pub enum Answer {
     Response(ResponseHead, Box<ResponseBody>),
     /// 101: the connection now belongs to the protocol that was asked for.
     Upgrade(ResponseHead, Tunnel),
+}
+
+/// An exchange without an answer.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: UpstreamError,
+    /// What is left of the request's body.
+    pub body: RequestBody,
 }
 
 /// The upstream's end of an upgraded connection.
@@ -96,7 +104,6 @@ impl Exchange {
             upgrade,
             interim_left: MOST_INTERIM,
             continue_wait,
-            progress: Deadline::default(),
             patience,
             sent: false,
             send_failed: None,
@@ -106,10 +113,10 @@ impl Exchange {
 
     /// Waits for the response's head. On failure the request's body is handed back for another try; whether that is
     /// allowed, [`UpstreamError`] and the body tell.
-    pub async fn answer(mut self) -> Result<Answer, (UpstreamError, RequestBody)> {
+    pub async fn answer(mut self) -> Result<Answer, Box<Failed>> {
         let (head, version) = match std::future::poll_fn(|cx| self.poll_answer(cx)).await {
             Ok(head) => head,
-            Err(error) => return Err((error, self.body)),
+            Err(error) => return Err(self.failed(error)),
         };
         self.place.pool().note_answer();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -122,14 +129,14 @@ impl Exchange {
         self.into_response(head, version)
     }
 
-    fn into_response(
-        mut self,
-        mut head: ResponseHead,
-        version: Version,
-    ) -> Result<Answer, (UpstreamError, RequestBody)> {
+    fn failed(self, error: UpstreamError) -> Box<Failed> {
+        Box::new(Failed { error, body: self.body })
+    }
+
+    fn into_response(mut self, mut head: ResponseHead, version: Version) -> Result<Answer, Box<Failed>> {
         let framing = match framing::of_response(&head.fields, version, head.status, &self.method) {
             Ok(framing) => framing,
-            Err(error) => return Err((UpstreamError::Bad(error), self.body)),
+            Err(error) => return Err(self.failed(UpstreamError::Bad(error))),
         };
         let closes = head.fields.lists("connection", "close")
             || (version == Version::HTTP_10 && !head.fields.lists("connection", "keep-alive"));
@@ -140,7 +147,7 @@ impl Exchange {
                 || (name.eq_ignore_ascii_case("content-length") && !length_describes_another))
         });
         self.connection.receiver.begin_body(framing);
-        self.progress.clear();
+        self.connection.progress.clear();
         let patience = if is_event_stream(&head.fields) { Duration::ZERO } else { self.patience };
         self.patience = patience;
         Ok(Answer::Response(head, Box::new(ResponseBody { exchange: self, framing })))
@@ -218,7 +225,7 @@ impl Exchange {
             match transmitter.poll_flush(cx, stream) {
                 Poll::Ready(Ok(())) => {
                     self.sent = transmitter.is_finished();
-                    self.progress.clear();
+                    self.connection.progress.clear();
                     if !had_something {
                         return Ok(());
                     }
@@ -234,11 +241,11 @@ impl Exchange {
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let client_is_to_move = !self.sent && self.connection.transmitter.is_flushed();
         if client_is_to_move {
-            self.progress.clear();
-        } else if !self.progress.is_set() {
-            self.progress.set(self.patience);
+            self.connection.progress.clear();
+        } else if !self.connection.progress.is_set() {
+            self.connection.progress.set(self.patience);
         }
-        self.progress.poll(cx)
+        self.connection.progress.poll(cx)
     }
 }
 
@@ -271,6 +278,11 @@ impl ResponseBody {
         self.exchange.connection.receiver.is_done()
     }
 
+    /// All of it, where it has arrived already.
+    pub fn take_arrived(&mut self) -> Option<Bytes> {
+        self.exchange.connection.receiver.take_arrived()
+    }
+
     /// The next piece.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         let exchange = &mut self.exchange;
@@ -280,7 +292,7 @@ impl ResponseBody {
         let Connection { receiver, stream, .. } = &mut exchange.connection;
         let frame = receiver.poll_frame(cx, stream);
         if frame.is_ready() {
-            exchange.progress.clear();
+            exchange.connection.progress.clear();
             return frame;
         }
         ready!(exchange.poll_patience(cx));

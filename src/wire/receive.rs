@@ -15,11 +15,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::chunked::{Decoded, Decoder};
 use super::framing::Framing;
+use super::room::{Room, SMALLEST_PIECE};
 use super::{HeadLimits, WireError, parse};
 use crate::stream::Stream;
-
-const SMALLEST_PIECE: usize = 16 * 1024;
-const LARGEST_PIECE: usize = 256 * 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SMALLEST_PIECE]);
@@ -31,7 +29,7 @@ pub struct Receiver {
     buffer: BytesMut,
     looked: usize,
     body: Body,
-    piece: usize,
+    room: Room,
 }
 
 #[derive(Debug)]
@@ -45,12 +43,20 @@ enum Body {
 impl Receiver {
     /// Starts with bytes that have been read already.
     pub fn new(buffer: BytesMut) -> Self {
-        Self { buffer, looked: 0, body: Body::Done, piece: SMALLEST_PIECE }
+        Self { buffer, looked: 0, body: Body::Done, room: Room::Small }
     }
 
     /// Whether nothing has arrived that has not been taken.
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
+    }
+
+    /// Gives memory back while the connection waits.
+    pub fn rest(&mut self) {
+        self.room = Room::Small;
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
     }
 
     /// What has arrived and has not been taken.
@@ -85,6 +91,7 @@ impl Receiver {
         limits: &HeadLimits,
         parse: impl Fn(&[u8]) -> Result<T, WireError>,
     ) -> Poll<Result<T, WireError>> {
+        self.room = Room::Small;
         loop {
             if self.looked == 0 {
                 let empty = parse::leading_empty_lines(&self.buffer);
@@ -105,7 +112,7 @@ impl Receiver {
 
     /// Says how the body after the head just read ends.
     pub fn begin_body(&mut self, framing: Framing) {
-        self.piece = SMALLEST_PIECE;
+        self.room = Room::Small;
         self.body = match framing {
             Framing::Empty | Framing::Length(0) => Body::Done,
             Framing::Length(length) => Body::Length(length),
@@ -126,6 +133,16 @@ impl Receiver {
             Body::Length(left) => Some(*left),
             Body::Chunked(_) | Body::UntilClose => None,
         }
+    }
+
+    /// The rest of the body, where all of it is one piece that has arrived already.
+    pub fn take_arrived(&mut self) -> Option<Bytes> {
+        let arrived = match &self.body {
+            Body::Length(left) => self.buffer.len() as u64 >= *left,
+            Body::Done | Body::Chunked(_) | Body::UntilClose => false,
+        };
+        let frame = if arrived { self.take_frame().ok().flatten() } else { None };
+        frame.and_then(|frame| frame.into_data().ok())
     }
 
     /// The next piece of the body, its trailers, or its end.
@@ -156,10 +173,14 @@ impl Receiver {
     }
 
     fn poll_fill_piece(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<std::io::Result<usize>> {
-        self.buffer.reserve(self.piece);
+        let piece = self.room.size();
+        if self.buffer.is_empty() && !self.buffer.try_reclaim(piece) {
+            self.buffer = BytesMut::with_capacity(piece);
+        }
+        self.buffer.reserve(SMALLEST_PIECE);
         let read = ready!(pin!(stream.read_buf(&mut self.buffer)).poll(cx))?;
-        if read >= self.piece {
-            self.piece = (self.piece * 2).min(LARGEST_PIECE);
+        if read >= piece {
+            self.room.grow();
         }
         Poll::Ready(Ok(read))
     }

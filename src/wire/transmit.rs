@@ -122,7 +122,7 @@ impl Transmitter {
         self.data.len()
     }
 
-    /// Whether the last piece has gone and another can be taken.
+    /// Whether a piece of the body can be taken: one is still to come, and the last one has gone.
     pub fn has_room(&self) -> bool {
         !self.finished && self.data.is_empty() && self.tail.is_empty()
     }

@@ -1,7 +1,8 @@
-//! The gateway as a whole: raw bytes in, raw bytes out, with an application behind it that says what it saw.
+//! The gateway from outside: bytes in, bytes out, with an application behind it that says what it saw.
 //!
-//! Every test starts a gateway of its own on a free port, from YAML, and speaks to it as a client would. In reading
-//! order: what the tests stand on, then the wire, and so outward.
+//! Every test of requests starts a gateway of its own on a free port, from YAML, and speaks to it as a client would. In
+//! reading order: what the tests stand on, the wire and what is behind it, people and their sessions, the configuration,
+//! the program, the house.
 
 mod support;
 
@@ -26,3 +27,15 @@ mod limits;
 mod isolation;
 
 mod access_log;
+
+mod access;
+mod login;
+mod sessions;
+
+mod config;
+mod config_example;
+
+mod command_line;
+mod program;
+
+mod tidy;

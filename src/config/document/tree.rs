@@ -198,6 +198,11 @@ impl Node {
         }
     }
 
+    /// Whether nothing can be in it.
+    pub fn is_scalar(&self) -> bool {
+        matches!(self.inner, Inner::Scalar)
+    }
+
     /// The deepest node along `path`, and the part of the path that is not there.
     pub fn nearest<'p>(&self, path: &'p str) -> (&Node, &'p str) {
         match self.step(path) {
@@ -255,18 +260,17 @@ impl Node {
 
     fn mask_scalar(&self, lines: &mut [String]) {
         let Span { line, column, length } = self.value;
+        let several = self.last_line > line;
         for at in line..=self.last_line.max(line) {
             let Some(text) = lines.get_mut(at.saturating_sub(1)) else { return };
-            let (from, many) = match (at == line, self.last_line > line) {
-                (true, false) => (column - 1, length),
-                (true, true) => (column - 1, usize::MAX),
-                (false, _) => (0, usize::MAX),
-            };
-            *text = text
-                .chars()
-                .enumerate()
-                .map(|(i, letter)| if i >= from && i - from < many && letter != ' ' { '*' } else { letter })
-                .collect();
+            let indentation = text.chars().take_while(|letter| *letter == ' ').count();
+            let from = if at == line { column - 1 } else { indentation };
+            // A comma that is no separator: a hash in braces without quotes falls into pieces, and all are secret.
+            let rest = text.chars().skip(from + length).take_while(|letter| !letter.is_whitespace());
+            let more = if rest.clone().nth(1).is_some() { rest.count() } else { 0 };
+            let to = if several { usize::MAX } else { from + length + more };
+            let mask = |(at, letter)| if (from..to).contains(&at) { '*' } else { letter };
+            *text = text.chars().enumerate().map(mask).collect();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Operation: `workers:`, one listener in short, `log:`, `access_log:` and `admin:` as written.
+//! Operation: `workers:`, listeners in short, `log:`, `access_log:` and `admin:` as written.
 //!
 //! Comes in: YAML. Goes out: plain structs with defaults. Never opens a log.
 
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Listener, Workers};
+use super::{Listener, TlsVersion, Workers};
 use crate::config::brief::FromWord;
 
 /// No long form: nothing but a scalar will do.
@@ -25,7 +25,7 @@ impl JsonSchema for Nothing {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["integer", "boolean"] })
+        json_schema!({ "type": ["number", "boolean"] })
     }
 }
 
@@ -52,6 +52,23 @@ impl Serialize for Workers {
             Workers::Auto => serializer.serialize_str("auto"),
             Workers::Number(number) => serializer.serialize_u64(*number),
         }
+    }
+}
+
+impl FromWord for TlsVersion {
+    type Map = Nothing;
+    const WANTED: &'static str = "`\"1.2\"` or `\"1.3\"`";
+
+    fn from_word(word: &str) -> Result<Self, String> {
+        match word {
+            "1.2" => Ok(TlsVersion::Tls12),
+            "1.3" => Ok(TlsVersion::Tls13),
+            _ => Err(format!("unknown variant `{word}`, expected `1.2` or `1.3`")),
+        }
+    }
+
+    fn from_map(map: Nothing) -> Self {
+        match map {}
     }
 }
 

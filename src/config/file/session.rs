@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::login::Secret;
 use crate::config::brief::{Brief, FromWord};
-use crate::config::units::{Count, Duration};
+use crate::config::units::{Count, Duration, Switch};
 
 /// How long visitors are remembered, and the cookie.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -69,7 +69,7 @@ pub struct Cookie {
     /// Sent to all hosts of this domain. Default: to this host only.
     pub domain: Option<String>,
     /// Kept apart for each site that embeds this one (CHIPS).
-    pub partitioned: crate::config::units::Switch,
+    pub partitioned: Switch,
 }
 
 impl Default for Cookie {
@@ -80,7 +80,7 @@ impl Default for Cookie {
             same_site: SameSiteWord::Lax,
             path: "/".to_owned(),
             domain: None,
-            partitioned: crate::config::units::Switch(false),
+            partitioned: Switch(false),
         }
     }
 }

@@ -40,7 +40,7 @@ impl Default for Upstream {
             protocol: Protocol::Http1,
             balance: BalanceWord::LeastRequests,
             host: "preserve".to_owned(),
-            connections: Count(256),
+            connections: Count(1024),
             keep_alive: Count(64),
             timeouts: UpstreamTimeouts::default(),
             retries: Count(1),

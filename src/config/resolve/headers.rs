@@ -11,7 +11,7 @@ use crate::config::file::{Headers, IdentityHeaders};
 use crate::headers::{IdentityNames, ResponseHeaders};
 
 /// Folded names with a meaning of their own, in requests.
-const TAKEN: [&str; 18] = [
+const TAKEN: [&str; 22] = [
     "authorization",
     "connection",
     "content_length",
@@ -29,6 +29,10 @@ const TAKEN: [&str; 18] = [
     "transfer_encoding",
     "upgrade",
     "via",
+    "x_forwarded_for",
+    "x_forwarded_host",
+    "x_forwarded_port",
+    "x_forwarded_proto",
     "x_request_id",
 ];
 
@@ -52,16 +56,19 @@ pub(super) fn identity(context: &mut Context, given: &IdentityHeaders) -> Identi
     for (at, (key, name)) in names.into_iter().enumerate() {
         let path = format!("identity.headers.{key}");
         let folded = fold(name);
-        let ours = TAKEN.contains(&folded.as_str())
-            || ["x_forwarded_", "session_"].iter().any(|p| folded.starts_with(p));
+        let ours = TAKEN.contains(&folded.as_str()) || folded.starts_with("session_");
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
             context.error(&path, format!("`{name}` is not a header name\nwrite letters, digits and `-`"));
         } else if ours {
             context.error(
                 &path,
-                format!("`{name}` has a meaning of its own\nchoose another name, such as `X-Auth-{key}`"),
+                format!("`{name}` has a meaning of its own\nchoose another, such as `X-Auth-User`"),
             );
-        } else if let Some((other, _)) = names[..at].iter().find(|(_, other)| fold(other) == folded) {
+        } else if let Some((other, theirs)) = names[..at].iter().find(|(_, other)| fold(other) == folded) {
+            let (path, name, other) = match context.document.has(&path) {
+                true => (path, name, *other),
+                false => (format!("identity.headers.{other}"), *theirs, key),
+            };
             let message = format!(
                 "applications cannot tell `{name}` from the name for `{other}`\n\
                  upper and lower case, `-` and `_` are the same to many of them"
@@ -114,8 +121,15 @@ fn check_name(context: &mut Context, path: &str, name: &str) {
     }
 }
 
-/// `trusted_proxies:`
-pub(super) fn trusted_proxies(context: &mut Context, given: &[String]) -> Vec<IpNet> {
+/// `trusted_proxies:`; `tls_in_front`: somebody else speaks https for us.
+pub(super) fn trusted_proxies(context: &mut Context, given: &[String], tls_in_front: bool) -> Vec<IpNet> {
+    if given.is_empty() && tls_in_front {
+        context.warn(
+            "public_url",
+            "TLS ends in front of this gateway, and no proxy is trusted: applications are told plain http\n\
+             add `trusted_proxies` with the proxy's address",
+        );
+    }
     let mut networks = Vec::new();
     for (at, text) in given.iter().enumerate() {
         let path = format!("trusted_proxies[{at}]");

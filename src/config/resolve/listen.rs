@@ -20,18 +20,18 @@ pub(super) fn resolve(
     if entries.is_empty() {
         context.missing("", "nothing to listen on\nadd `listen: 127.0.0.1:8080`");
     }
-    let mut listeners: Vec<ListenerSettings> = Vec::new();
+    let mut listeners: Vec<(usize, ListenerSettings)> = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
         let path = format!("listen[{at}]");
         let Some(listener) = one(context, &path, &entry.0) else { continue };
         let fixed = !matches!(listener.address, ListenAddress::Tcp(address) if address.port() == 0);
-        if fixed && listeners.iter().any(|other| other.address == listener.address) {
-            context.error(&path, "another listener has this address already");
+        if fixed && listeners.iter().any(|(_, other)| other.address == listener.address) {
+            context.error(&format!("{path}.address"), "another listener has this address already");
         }
-        listeners.push(listener);
+        listeners.push((at, listener));
     }
-    let https = is_https(public_url) || listeners.iter().any(|listener| listener.tls.is_some());
-    for (at, listener) in listeners.iter().enumerate() {
+    let https = is_https(public_url) || listeners.iter().any(|(_, listener)| listener.tls.is_some());
+    for (at, listener) in &listeners {
         let path = format!("listen[{at}]");
         if listener.redirect_to_https && !https {
             context.error(
@@ -39,11 +39,15 @@ pub(super) fn resolve(
                 "there is no https to redirect to\nadd a listener with `tls`, or set `public_url: https://…`",
             );
         }
-        if is_open(listener) && !is_https(public_url) && !file.allow_insecure.0 {
-            context.error(&path, OPEN);
+        if is_open(listener)
+            && !is_https(public_url)
+            && !file.allow_insecure.0
+            && !context.document.is_damaged(&path)
+        {
+            context.error(&format!("{path}.address"), OPEN);
         }
     }
-    listeners
+    listeners.into_iter().map(|(_, listener)| listener).collect()
 }
 
 const OPEN: &str = "plain http beyond this machine: cookies and passwords can be read on the way\n\
@@ -130,5 +134,5 @@ fn resolve_tls(context: &mut Context, path: &str, given: &ListenerTls) -> TlsSet
             (_, None) => context.missing(&path, "a certificate needs its key\nadd `key: server.key`"),
         }
     }
-    TlsSettings { certificates, only_tls13: given.min_version == TlsVersion::Tls13 }
+    TlsSettings { certificates, only_tls13: given.min_version.0 == TlsVersion::Tls13 }
 }

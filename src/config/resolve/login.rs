@@ -117,7 +117,7 @@ fn check_hash(hash: &str) -> Result<(), &'static str> {
         }
         return if parsed.salt.is_some() && parsed.hash.is_some() { Ok(()) } else { Err(BROKEN) };
     }
-    if ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|start| hash.starts_with(start)) {
+    if ["$2a$", "$2b$", "$2y$"].iter().any(|start| hash.starts_with(start)) {
         const BROKEN: &str = "this bcrypt hash is damaged\ncopy it whole, in quotes: \"$2y$…\"";
         let parts = bcrypt::HashParts::from_str(hash).map_err(|_| BROKEN)?;
         return match parts.get_cost() {

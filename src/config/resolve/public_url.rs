@@ -25,7 +25,9 @@ pub(super) fn resolve(context: &mut Context, given: Option<&str>) -> Option<Publ
         Ok(url) => Some(url),
         Err(why) => {
             context.error("public_url", format!("`{given}` is not a URL for browsers: {why}"));
-            None
+            // Enough to keep quiet about what follows from it.
+            let https = !given.starts_with("http://");
+            Some(PublicUrl { https, host: String::new(), port: 0, origin: String::new() })
         }
     }
 }

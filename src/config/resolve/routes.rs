@@ -8,10 +8,11 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{Context, upstreams};
 use crate::access::{Access, Only};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::document::Part;
 use crate::config::file::{self, EncodedSlash, File};
 use crate::config::typed::{did_you_mean, listed};
 use crate::headers::{Host, InvalidPath, NormalPath};
-use crate::login;
 use crate::route::{HostPattern, Route, Routes};
 use crate::upstream::Settings;
 
@@ -42,9 +43,26 @@ pub(super) fn resolve(
         }
         routes.push(Route { name: name.cloned().unwrap_or(path), ..route });
     }
-    for (at, by) in Routes::unreachable(&routes) {
-        let line =
-            context.document.place(&format!("routes[{by}]"), crate::config::document::Part::Value).line;
+    for (index, unused) in upstreams.iter().enumerate() {
+        if routes.iter().all(|route| route.upstream != index) && !context.document.is_damaged("routes") {
+            context
+                .warn(&format!("upstreams.{}", unused.name), format!("no route leads to `{}`", unused.name));
+        }
+    }
+    check_reach(context, &routes);
+    routes
+}
+
+/// Every route must be reachable; one with a mistake of its own says nothing about others.
+fn check_reach(context: &mut Context, routes: &[Route]) {
+    for (at, by) in Routes::unreachable(routes) {
+        let earlier = format!("routes[{by}]");
+        let parts = ["path", "host", "methods"].map(|part| format!("{earlier}.{part}"));
+        let wrong = |found: &Diagnostic| parts.iter().any(|part| found.key.starts_with(part));
+        if context.found.iter().any(wrong) || context.document.is_damaged(&earlier) {
+            continue;
+        }
+        let line = context.document.place(&earlier, Part::Value).line;
         let message = format!(
             "unreachable: `{}` on line {line} takes every request before this route\n\
              put the narrower route first; the first match wins",
@@ -52,7 +70,6 @@ pub(super) fn resolve(
         );
         context.error(&format!("routes[{at}]"), message);
     }
-    routes
 }
 
 fn everything() -> Route {
@@ -225,25 +242,6 @@ fn upstream(context: &mut Context, at: &str, given: Option<&str>, upstreams: &[S
     0
 }
 
-/// Routes that need a login need a way to log in.
-pub(super) fn check_login(context: &mut Context, routes: &[Route], login: &login::Settings) {
-    let has_users =
-        login.local.as_ref().is_some_and(|local| !local.users.is_empty() || local.users_file.is_some());
-    let needing = routes.iter().position(|route| matches!(route.access, Access::Login | Access::Only(_)));
-    if let (false, Some(at)) = (has_users, needing) {
-        if context.document.is_damaged("login") || context.document.is_damaged("login.local.users") {
-            return;
-        }
-        let name = &routes[at].name;
-        let message = format!(
-            "login is needed (route `{name}`), and nobody can log in\n\
-             add `login: {{ local: {{ users: {{ alice: \"…\" }} }} }}` with a hash from `cloakroom hash-password`, or \
-             `access: public` to the route"
-        );
-        context.key_error(if name == "default" { "login" } else { name }, message);
-    }
-}
-
 /// `reserved_prefix:`, which starts and ends with a slash.
 pub(super) fn reserved_prefix(context: &mut Context, given: Option<&str>) -> String {
     let given = given.unwrap_or("/_cloakroom/");
@@ -253,6 +251,7 @@ pub(super) fn reserved_prefix(context: &mut Context, given: Option<&str>) -> Str
             "reserved_prefix",
             "the gateway's own pages need a place of their own\nwrite `/_cloakroom/`",
         );
+        return "/_cloakroom/".to_owned();
     }
     format!("{}/", prefix.trim_end_matches('/'))
 }

@@ -67,7 +67,7 @@ fn cookie(
         Secure::True => true,
         Secure::False => false,
     };
-    if given.secure.0 == Secure::True && !https && !context.document.is_damaged("") {
+    if given.secure.0 == Secure::True && !https && !context.document.is_damaged("listen") {
         context.error(
             "session.cookie.secure",
             "browsers drop a Secure cookie that comes over plain http\n\

@@ -75,6 +75,14 @@ impl TestGateway {
         self.clock.advance(by);
     }
 
+    /// Sets its clock back.
+    pub fn set_back(&self, by: Duration) {
+        if let Clock::Manual(millis) = &self.clock {
+            let by = u64::try_from(by.as_millis()).expect("not that far");
+            millis.fetch_sub(by, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
     /// Goes on with another configuration.
     #[track_caller]
     pub fn reload(&mut self, yaml: &str) {

@@ -1,0 +1,72 @@
+//! Live: an event stream, for as long as the session it belongs to lives and the gateway goes on.
+//!
+//! Comes in: an upstream's stream without end. Goes out: the same, and its end within a second of the session's.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Frame;
+
+use crate::deadline::Deadline;
+use crate::message::Fields;
+use crate::session::record::Session;
+use crate::upstream::exchange::ResponseBody;
+use crate::wire::WireError;
+use crate::wire::framing::Framing;
+
+use super::settings::Settings;
+
+/// How often it is asked whether the stream may go on.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// An event stream on its way.
+#[derive(Debug)]
+pub struct Live {
+    body: Box<ResponseBody>,
+    session: Option<Arc<Session>>,
+    settings: Arc<Settings>,
+    stopping: Rc<Cell<bool>>,
+    look: Deadline,
+}
+
+/// Whether a response is an event stream.
+pub fn is_event_stream(fields: &Fields) -> bool {
+    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    let start = fields.get("content-type").and_then(|value| value.get(..EVENT_STREAM.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+}
+
+impl Live {
+    /// A stream that belongs to `session`, if to any; `stopping` is set when the gateway stops.
+    pub fn new(
+        body: Box<ResponseBody>,
+        session: Option<Arc<Session>>,
+        settings: Arc<Settings>,
+        stopping: Rc<Cell<bool>>,
+    ) -> Self {
+        let mut look = Deadline::default();
+        look.set(LOOK);
+        Self { body, session, settings, stopping, look }
+    }
+
+    /// How its end is announced.
+    pub fn framing(&self) -> Framing {
+        self.body.framing()
+    }
+
+    /// The next piece, or the end.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
+        while self.look.poll(cx).is_ready() {
+            let over = self.session.as_deref().is_some_and(|session| !self.settings.is_alive(session));
+            if over || self.stopping.get() {
+                return Poll::Ready(None);
+            }
+            self.look.set(LOOK);
+        }
+        self.body.poll_frame(cx)
+    }
+}
