@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from rig.gateway import http, needs, settings, start
-from rig.process import HERE, Failed, Process, application, expect, free_port, listening
+from rig.process import HERE, Failed, Process, application, command, expect, free_port, listening
 from rig.wire import Connection, ask
 
 MIB = 1 << 20
