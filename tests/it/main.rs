@@ -6,16 +6,24 @@
 
 mod support;
 
-mod access_log;
+mod smuggling;
+mod wire;
+
+mod fields;
 mod headers;
-mod http2;
-mod isolation;
-mod limits;
 mod paths;
+
+mod http2;
+
+mod interim;
+mod upstream_faults;
+mod upstream_pool;
+
 mod pressure;
 mod streaming;
-mod upstream_faults;
-mod wire;
+
+mod isolation;
+mod limits;
 
 mod access;
 mod login;
@@ -24,6 +32,7 @@ mod sessions;
 mod config;
 mod config_example;
 
+mod access_log;
 mod command_line;
 mod program;
 
