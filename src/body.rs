@@ -49,6 +49,8 @@ impl RequestBody {
 
     /// A body that arrives on an HTTP/1 connection.
     pub fn http1(link: Rc<RefCell<Link>>, framing: Framing) -> Self {
+        // A length of zero is no body: such a request may be repeated like one without.
+        let framing = if framing == Framing::Length(0) { Framing::Empty } else { framing };
         Self::new(Source::Http1(link), framing)
     }
 

@@ -46,7 +46,7 @@ impl Fields {
 
     /// The first field of this name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        let found = self.entries.iter().find(|entry| self.name_of(entry).eq_ignore_ascii_case(name));
+        let found = self.entries.iter().find(|entry| entry.is_called(name, &self.names));
         found.map(|entry| self.value_of(entry))
     }
 
@@ -54,7 +54,7 @@ impl Fields {
     pub fn get_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.entries
             .iter()
-            .filter(move |entry| self.name_of(entry).eq_ignore_ascii_case(name))
+            .filter(move |entry| entry.is_called(name, &self.names))
             .map(|entry| self.value_of(entry))
     }
 
@@ -89,7 +89,8 @@ impl Fields {
 
     /// Removes every field of this name.
     pub fn remove(&mut self, name: &str) {
-        self.retain(|found, _| !found.eq_ignore_ascii_case(name));
+        let Self { names, entries, .. } = self;
+        entries.retain(|entry| !entry.is_called(name, names));
     }
 
     /// Keeps the fields for which `keep` is true.
@@ -112,7 +113,8 @@ impl Fields {
 
     /// Whether a comma-separated field lists `token` (RFC 9110, section 5.6.1), without regard to case.
     pub fn lists(&self, name: &str, token: &str) -> bool {
-        self.tokens(name).any(|listed| listed.eq_ignore_ascii_case(token))
+        let members = self.get_all(name).flat_map(|value| value.split(|&byte| byte == b','));
+        members.map(<[u8]>::trim_ascii).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     /// The members of all comma-separated fields of this name; what is not ASCII is passed over.
@@ -134,6 +136,11 @@ impl Fields {
 }
 
 impl Entry {
+    /// Whether it has this name; most fields are told apart by their length alone.
+    fn is_called(&self, name: &str, names: &str) -> bool {
+        (self.name.1 - self.name.0) as usize == name.len() && self.name(names).eq_ignore_ascii_case(name)
+    }
+
     fn name<'a>(&self, names: &'a str) -> &'a str {
         &names[self.name.0 as usize..self.name.1 as usize]
     }

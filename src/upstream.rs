@@ -22,7 +22,7 @@ use crate::body::RequestBody;
 use crate::message::RequestHead;
 use crate::wire::WireError;
 use connect::{Connection, ServerTls, connect};
-use exchange::{Answer, Exchange};
+use exchange::{Answer, Exchange, Failed};
 use pool::{Place, Pool};
 
 /// One entry of `upstreams:`.
@@ -133,7 +133,10 @@ const COMING_BACK_WITHIN: Duration = Duration::from_secs(2);
 
 impl Upstream {
     /// An upstream without connections yet. `tls` has one entry for each server, from [`tls::for_servers`].
-    pub fn new(settings: Settings, tls: &[Option<ServerTls>]) -> Self {
+    pub fn new(mut settings: Settings, tls: &[Option<ServerTls>]) -> Self {
+        if settings.connect_timeout.is_zero() {
+            settings.connect_timeout = Duration::MAX;
+        }
         let pool = |(server, tls): (&Server, &Option<ServerTls>)| {
             Rc::new(Pool::new(server.clone(), tls.clone(), settings.connections, settings.keep_alive))
         };
@@ -166,9 +169,9 @@ impl Upstream {
             let head_for_server = self.addressed(head, &pool);
             let head = head_for_server.as_ref().unwrap_or(head);
             let exchange = Exchange::begin(connection, place, head, body, self.settings.response_timeout);
-            let (error, returned) = match exchange.answer().await {
+            let Failed { error, body: returned } = match exchange.answer().await {
                 Ok(answer) => return Ok(answer),
-                Err(failed) => failed,
+                Err(failed) => *failed,
             };
             if !matches!(error, UpstreamError::Closed(_)) || !repeatable || (retries == 0 && !reused) {
                 return Err(error);
@@ -209,7 +212,7 @@ impl Upstream {
                     Ok(place) => place,
                     Err(_) => continue,
                 };
-                if let Some(connection) = usable_idle(&pool, repeatable) {
+                if let Some(connection) = usable_idle(pool, repeatable) {
                     return Ok((place, connection));
                 }
                 let connecting = Box::pin(connect(&pool.server, pool.tls.as_ref()));
@@ -230,17 +233,15 @@ impl Upstream {
     }
 
     /// The servers in the order in which to try them: those that failed a moment ago last.
-    fn in_order(&self) -> impl Iterator<Item = Rc<Pool>> {
-        let turn = self.turn.get();
+    fn in_order(&self) -> Vec<&Rc<Pool>> {
+        let (turn, count) = (self.turn.get(), self.pools.len());
         self.turn.set(turn.wrapping_add(1));
-        let count = self.pools.len();
-        let mut order: Vec<_> =
-            (0..count).map(|step| self.pools[turn.wrapping_add(step) % count].clone()).collect();
+        let mut order: Vec<_> = (0..count).map(|step| &self.pools[turn.wrapping_add(step) % count]).collect();
         if count > 1 {
             let by_requests = self.settings.balance == Balance::LeastRequests;
             order.sort_by_key(|pool| (pool.is_passed_over(), if by_requests { pool.active() } else { 0 }));
         }
-        order.into_iter()
+        order
     }
 }
 

@@ -122,7 +122,7 @@ login:
         groups: [staff]
 admin: {{ address: "{admin}" }}
 access_log: {{ format: common, output: stdout }}
-log: {{ level: warn }}
+log: {{ level: error }}
 "#
     )
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::tunnel;
+use super::tunnel::Upgraded;
 use super::worker::{Busy, Worker};
 use crate::body::RequestBody;
 use crate::deadline::Deadline;
@@ -27,6 +27,7 @@ use crate::wire::link::Link;
 use crate::wire::receive::Receiver;
 use crate::wire::{HeadLimits, WireError, parse};
 use http::{Method, Version};
+use tokio::io::AsyncWriteExt as _;
 
 mod departure;
 mod linger;
@@ -51,6 +52,7 @@ enum Next {
     Request,
     Close,
     Linger,
+    Tunnel(Box<Upgraded>),
     /// The response broke off, and only a reset can say so.
     Reset,
 }
@@ -100,15 +102,24 @@ impl Connection {
                     let is_empty = self.link.borrow().receiver.is_empty();
                     self.deadline.set(if is_empty { timeouts.idle } else { timeouts.header });
                 }
-                Next::Request | Next::Close => break,
-                Next::Linger => return linger::close(&self.link).await,
-                Next::Reset => return self.link.borrow().stream.reset_when_dropped(),
+                Next::Request => return self.end(Next::Close).await,
+                end => return self.end(end).await,
             }
         }
-        let mut link = self.link.borrow_mut();
-        // TLS says goodbye, and a client that takes nothing never lets it.
-        let goodbye = tokio::io::AsyncWriteExt::shutdown(&mut link.stream);
-        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+
+    /// Ends the connection in the way that was decided. Nobody else holds the link any more.
+    async fn end(self, how: Next) {
+        let Self { link, worker, busy: _busy, .. } = self;
+        let Some(mut link) = Rc::into_inner(link).map(RefCell::into_inner) else { return };
+        match how {
+            Next::Request => {}
+            // TLS says goodbye, and a client that takes nothing never lets it.
+            Next::Close => drop(tokio::time::timeout(GOODBYE, link.stream.shutdown()).await),
+            Next::Linger => linger::close(link.stream).await,
+            Next::Reset => link.stream.reset_when_dropped(),
+            Next::Tunnel(upgraded) => upgraded.run(link, &worker).await,
+        }
     }
 
     /// The next request's head and framing. Between requests the idle timeout runs; from a head's first byte on, the
@@ -192,9 +203,7 @@ impl Connection {
         let patience = gateway.settings().timeouts.body;
         let Ok(record) = departure.send(&self.link, patience).await else { return broken };
         if let Some((tunnel, session)) = tunnel {
-            let link = &self.link;
-            tunnel::run(link, tunnel, session, gateway, &self.worker, record).await;
-            return Next::Close;
+            return Next::Tunnel(Box::new(Upgraded { tunnel, session, gateway: gateway.clone(), record }));
         }
         drop(record);
         match keep {

@@ -145,7 +145,10 @@ fn received(request: http::Request<Incoming>) -> (RequestHead, RequestBody) {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let target = match parts.uri.authority() {
-        Some(authority) if path == "*" => format!("http://{authority}"),
+        Some(authority) if path == "*" && parts.method == http::Method::OPTIONS => {
+            format!("http://{authority}")
+        }
+        Some(_) if path == "*" => path.to_owned(),
         Some(authority) => format!("http://{authority}{path}"),
         None => path.to_owned(),
     };

@@ -3,7 +3,6 @@
 //! Comes in: both ends. Goes out: every byte as it came. When the session ends a WebSocket is told so (close code 1008,
 //! RFC 6455, section 7.4.1), at the next frame's beginning; when the gateway stops, 1001.
 
-use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,37 +31,43 @@ const BUFFER: usize = 16 * 1024;
 const GOING_AWAY: u16 = 1001;
 const POLICY_VIOLATION: u16 = 1008;
 
-/// Carries bytes until one end closes, the session ends, or the gateway stops.
-pub async fn run(
-    link: &Rc<RefCell<Link>>,
-    tunnel: Tunnel,
-    session: Option<Arc<Session>>,
-    gateway: &Gateway,
-    worker: &Worker,
-    mut record: Record,
-) {
-    let Ok(mut link) = link.try_borrow_mut() else { return };
-    let link = &mut *link;
-    let early = link.receiver.take_buffered();
-    let (client_in, mut client_out) = tokio::io::split(&mut link.stream);
-    let Tunnel { stream, start, place: _place } = tunnel;
-    let (upstream_in, upstream_out) = tokio::io::split(stream);
-    let mut frames = Frames::default();
-    let ended = {
-        let down = downwards(upstream_in, &mut client_out, &start, &mut frames, &mut record);
-        let up = upwards(client_in, upstream_out, &early);
-        tokio::select! {
-            () = both(up, down) => None,
-            code = end(session.as_deref(), gateway, worker) => Some(code),
+/// An upgraded connection, ready to carry bytes.
+pub struct Upgraded {
+    /// The upstream's end.
+    pub tunnel: Tunnel,
+    /// Whose it is, if anybody's.
+    pub session: Option<Arc<Session>>,
+    /// Where it is asked whether the session lives.
+    pub gateway: Rc<Gateway>,
+    /// Its line in the access log.
+    pub record: Record,
+}
+
+impl Upgraded {
+    /// Carries bytes until one end closes, the session ends, or the gateway stops.
+    pub async fn run(self, mut link: Link, worker: &Worker) {
+        let Self { tunnel, session, gateway, mut record } = self;
+        let early = link.receiver.take_buffered();
+        let (client_in, mut client_out) = tokio::io::split(&mut link.stream);
+        let Tunnel { stream, start, place: _place } = tunnel;
+        let (upstream_in, upstream_out) = tokio::io::split(stream);
+        let mut frames = Frames::default();
+        let ended = {
+            let down = downwards(upstream_in, &mut client_out, &start, &mut frames, &mut record);
+            let up = upwards(client_in, upstream_out, &early);
+            tokio::select! {
+                () = both(up, down) => None,
+                code = end(session.as_deref(), &gateway, worker) => Some(code),
+            }
+        };
+        if let Some(code) = ended
+            && frames.is_boundary()
+        {
+            let [high, low] = code.to_be_bytes();
+            let _ = tokio::time::timeout(LOOK, client_out.write_all(&[0x88, 2, high, low])).await;
         }
-    };
-    if let Some(code) = ended
-        && frames.is_boundary()
-    {
-        let [high, low] = code.to_be_bytes();
-        let _ = tokio::time::timeout(LOOK, client_out.write_all(&[0x88, 2, high, low])).await;
+        let _ = tokio::time::timeout(LOOK, client_out.shutdown()).await;
     }
-    let _ = tokio::time::timeout(LOOK, client_out.shutdown()).await;
 }
 
 /// A tunnel is over when one direction has ended and the other had a moment to say its last word.

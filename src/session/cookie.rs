@@ -207,7 +207,7 @@ mod tests {
     fn our_cookie_goes_with_one_separator_and_others_stay_as_they_are() {
         let ours = format!("{NAME}={}", "x".repeat(64));
         let cases = [
-            (format!("{ours}"), None),
+            (ours.to_owned(), None),
             (format!("a=1; {ours}"), Some("a=1")),
             (format!("{ours}; a=1"), Some("a=1")),
             (format!("a=1; {ours}; b=2"), Some("a=1; b=2")),

@@ -56,6 +56,15 @@ pub enum Answer {
     Upgrade(ResponseHead, Tunnel),
 }
 
+/// An exchange without an answer.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: UpstreamError,
+    /// What is left of the request's body.
+    pub body: RequestBody,
+}
+
 /// The upstream's end of an upgraded connection.
 #[derive(Debug)]
 pub struct Tunnel {
@@ -104,10 +113,10 @@ impl Exchange {
 
     /// Waits for the response's head. On failure the request's body is handed back for another try; whether that is
     /// allowed, [`UpstreamError`] and the body tell.
-    pub async fn answer(mut self) -> Result<Answer, (UpstreamError, RequestBody)> {
+    pub async fn answer(mut self) -> Result<Answer, Box<Failed>> {
         let (head, version) = match std::future::poll_fn(|cx| self.poll_answer(cx)).await {
             Ok(head) => head,
-            Err(error) => return Err((error, self.body)),
+            Err(error) => return Err(self.failed(error)),
         };
         self.place.pool().note_answer();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -120,14 +129,14 @@ impl Exchange {
         self.into_response(head, version)
     }
 
-    fn into_response(
-        mut self,
-        mut head: ResponseHead,
-        version: Version,
-    ) -> Result<Answer, (UpstreamError, RequestBody)> {
+    fn failed(self, error: UpstreamError) -> Box<Failed> {
+        Box::new(Failed { error, body: self.body })
+    }
+
+    fn into_response(mut self, mut head: ResponseHead, version: Version) -> Result<Answer, Box<Failed>> {
         let framing = match framing::of_response(&head.fields, version, head.status, &self.method) {
             Ok(framing) => framing,
-            Err(error) => return Err((UpstreamError::Bad(error), self.body)),
+            Err(error) => return Err(self.failed(UpstreamError::Bad(error))),
         };
         let closes = head.fields.lists("connection", "close")
             || (version == Version::HTTP_10 && !head.fields.lists("connection", "keep-alive"));

@@ -65,10 +65,11 @@ impl Link {
         if std::mem::take(&mut self.continue_due) {
             self.send_interim(StatusCode::CONTINUE, &Fields::default());
         }
-        if self.interim_allowed && !self.transmitter.is_flushed() {
-            if let Poll::Ready(Err(error)) = self.transmitter.poll_flush(cx, &mut self.stream) {
-                return Poll::Ready(Some(Err(error.into())));
-            }
+        if self.interim_allowed
+            && !self.transmitter.is_flushed()
+            && let Poll::Ready(Err(error)) = self.transmitter.poll_flush(cx, &mut self.stream)
+        {
+            return Poll::Ready(Some(Err(error.into())));
         }
         self.receiver.poll_frame(cx, &mut self.stream)
     }

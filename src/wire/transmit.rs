@@ -3,7 +3,7 @@
 //! Comes in: a head and pieces of a body. Goes out: bytes, few writes: head and first piece leave together, and the
 //! last piece with the end of its body. A new piece is asked for only when the last one has gone (back-pressure).
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -36,6 +36,9 @@ pub enum SendError<E> {
     Length,
 }
 
+/// For the first line, the framing and the first chunk's size.
+const ROOM: usize = 128;
+
 const CHUNK_END: &[u8] = b"\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 const CHUNK_END_AND_LAST: &[u8] = b"\r\n0\r\n\r\n";
@@ -55,6 +58,7 @@ impl Transmitter {
 
     /// Begins a request; its body will be framed so. The caller has removed every framing field.
     pub fn begin_request(&mut self, method: &Method, target: &str, fields: &Fields, framing: Framing) {
+        self.head.reserve(target.len() + fields.wire_size() + ROOM);
         let start = [method.as_str(), " ", target, " HTTP/1.1\r\n"];
         start.iter().for_each(|part| self.head.extend_from_slice(part.as_bytes()));
         self.begin(fields, framing);
@@ -62,6 +66,7 @@ impl Transmitter {
 
     /// Begins a response; its body will be framed so. The caller has removed every framing field.
     pub fn begin_response(&mut self, status: StatusCode, fields: &Fields, framing: Framing) {
+        self.head.reserve(fields.wire_size() + ROOM);
         self.status_line(status);
         self.begin(fields, framing);
     }
@@ -97,8 +102,7 @@ impl Transmitter {
         self.fields(fields);
         match framing {
             Framing::Length(length) => {
-                let line = format!("Content-Length: {length}\r\n\r\n");
-                self.head.extend_from_slice(line.as_bytes());
+                write!(self.head, "Content-Length: {length}\r\n\r\n").expect("a Vec takes everything");
             }
             Framing::Chunked => self.head.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
             Framing::Empty | Framing::UntilClose => self.head.extend_from_slice(b"\r\n"),
@@ -169,8 +173,7 @@ impl Transmitter {
                 self.finished = *left == 0;
             }
             Framing::Chunked => {
-                let size = format!("{:x}\r\n", data.len());
-                self.head.extend_from_slice(size.as_bytes());
+                write!(self.head, "{:x}\r\n", data.len()).expect("a Vec takes everything");
                 self.tail = CHUNK_END;
             }
             Framing::UntilClose => {}

@@ -335,7 +335,7 @@ fn half_a_header_block_is_not_waited_for() {
     {
         let mut client = crate::support::Raw::connect(gateway.address());
         client.send(bytes);
-        client.to_end();
+        client.rest();
     }
     let mut client = RawHttp2::connect(gateway.address());
     client.send(HEADERS, END_STREAM, 1, &http2::block(&GET));

@@ -205,5 +205,5 @@ fn a_gateway_that_stops_does_not_wait_for_ever() {
     client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
     crate::support::wait_until("the request is under way", || upstream.connections() == 1);
     gateway.stop();
-    client.to_end();
+    client.rest();
 }

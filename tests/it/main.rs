@@ -6,16 +6,27 @@
 
 mod support;
 
-mod access_log;
+mod smuggling;
+mod wire;
+
+mod fields;
 mod headers;
-mod http2;
-mod isolation;
-mod limits;
 mod paths;
+
+mod http2;
+
+mod interim;
+mod upstream_faults;
+mod upstream_pool;
+
 mod pressure;
 mod streaming;
-mod upstream_faults;
-mod wire;
+
+mod limits;
+
+mod isolation;
+
+mod access_log;
 
 mod access;
 mod login;

@@ -614,7 +614,7 @@ fn a_websocket_is_closed_when_its_session_ends() {
     socket.send(browser.head("GET", "/socket", &upgrade) + "\r\n");
     assert_eq!(socket.head().status, 101);
     browser.sign_out();
-    let close = socket.to_end();
+    let close = socket.rest();
     // One close frame with code 1008 (RFC 6455, sections 5.5.1 and 7.4.1).
     assert_eq!((close[0], &close[2..4]), (0x88, &1008_u16.to_be_bytes()[..]), "{close:?}");
     upstream.wait_for_open_connections(0);

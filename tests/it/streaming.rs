@@ -244,3 +244,21 @@ fn a_websocket_is_told_when_the_gateway_stops() {
     assert_eq!(socket.bytes(4), b"\x88\x02\x03\xe9", "1001");
     socket.expect_closed();
 }
+
+#[test]
+fn an_event_stream_ends_with_its_session() {
+    let (open, gate) = gate();
+    let upstream = events(gate);
+    let gateway = TestGateway::before(&upstream, "");
+    let mut alice = Browser::of(&gateway);
+    alice.sign_in("alice");
+    let mut stream = Raw::connect(gateway.address());
+    stream.send(alice.head("GET", "/events", &[("Accept", "text/event-stream")]) + "\r\n");
+    assert_eq!(stream.head().status, 200);
+    open.send(()).expect("the upstream waits");
+    assert_eq!(stream.bytes(14), b"9\r\ndata: x\n\n\r\n");
+    alice.sign_out();
+    assert_eq!(stream.bytes(5), b"0\r\n\r\n");
+    drop(open);
+    upstream.wait_for_open_connections(0);
+}

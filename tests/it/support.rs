@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub use browser::Browser;
 pub use gateway::{PASSWORD, TestGateway};
-pub use http2::{Answered, Http2, RawHttp2};
+pub use http2::{Http2, RawHttp2};
 pub use message::{Message, Reader};
 pub use raw::Raw;
 pub use upstream::{Conversation, EchoUpstream};

@@ -10,7 +10,7 @@ const OF_WORKER: usize = 16;
 const FEWEST: usize = 16;
 
 /// Raises the limit as far as the system lets us, and says how many client connections fit below it: each may need
-/// another one to an upstream. Fewer than configured is a warning; too few to work with is an error.
+/// another one to an upstream. Fewer than configured is said in the log; too few to work with is an error.
 pub fn fit(connections: usize, workers: usize) -> anyhow::Result<usize> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -26,7 +26,7 @@ pub fn fit(connections: usize, workers: usize) -> anyhow::Result<usize> {
          (systemd: LimitNOFILE=)"
     );
     if fit < connections {
-        tracing::warn!(
+        tracing::info!(
             "limits.connections is {connections}, but the system allows {descriptors} open files, which is room for \
              {fit}: raise `ulimit -n` (systemd: LimitNOFILE=)"
         );

@@ -4,21 +4,17 @@
 //! sent before (RFC 9112, section 9.6). So the sending side is closed first, and what still comes is thrown away, for
 //! a bounded time and number of bytes.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::wire::link::Link;
+use crate::stream::Stream;
 
 const LONGEST: Duration = Duration::from_secs(2);
 const MOST_READS: usize = 256;
 
 /// Closes the connection so that its last response arrives.
-pub async fn close(link: &Rc<RefCell<Link>>) {
-    let Ok(mut link) = link.try_borrow_mut() else { return };
-    let stream = &mut link.stream;
+pub async fn close(mut stream: Stream) {
     let rest = async {
         let _ = stream.shutdown().await;
         let mut scratch = vec![0; 16 * 1024];

@@ -30,6 +30,7 @@ impl Http2 {
         let runtime = Builder::new_current_thread().enable_all().build().expect("it can be built");
         let sender = runtime.block_on(async {
             let stream = tokio::net::TcpStream::connect(address).await.expect("the gateway listens");
+            stream.set_nodelay(true).expect("it is TCP");
             let (sender, connection) =
                 handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("it speaks HTTP/2");
             tokio::spawn(connection);

@@ -72,13 +72,16 @@ impl Message {
     }
 }
 
+/// Is told of every byte.
+type Log = Box<dyn FnMut(&[u8]) + Send>;
+
 /// Reads messages from a connection.
 pub struct Reader {
     pub stream: TcpStream,
     pub buffer: Vec<u8>,
     /// Whether the connection has ended in an error.
     pub was_reset: bool,
-    log: Box<dyn FnMut(&[u8]) + Send>,
+    log: Log,
 }
 
 impl Reader {
@@ -139,7 +142,7 @@ impl Reader {
 
     /// Everything up to the end of the connection.
     #[track_caller]
-    pub fn to_end(&mut self) -> Vec<u8> {
+    pub fn rest(&mut self) -> Vec<u8> {
         while self.more() {}
         std::mem::take(&mut self.buffer)
     }
@@ -170,7 +173,7 @@ impl Reader {
             (false, false, Some(length)) => self.piece(&mut message, length).is_some(),
             (false, false, None) if message.status == 0 => true,
             (false, false, None) => {
-                let rest = self.to_end();
+                let rest = self.rest();
                 message.raw.extend_from_slice(&rest);
                 message.body.extend_from_slice(&rest);
                 true

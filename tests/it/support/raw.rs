@@ -18,6 +18,16 @@ impl Raw {
         Self { reader: Reader::new(stream, |_| {}) }
     }
 
+    /// Connects with so small a buffer that the gateway must wait for whoever reads.
+    #[track_caller]
+    pub fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        socket.set_recv_buffer_size(16 * 1024).expect("it is TCP");
+        socket.connect(&address.into()).expect("the gateway listens");
+        Self { reader: Reader::new(socket.into(), |_| {}) }
+    }
+
     /// Sends a request on a connection of its own, and reads the response.
     #[track_caller]
     pub fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Message {
@@ -75,21 +85,21 @@ impl Raw {
 
     /// Everything until the gateway closes.
     #[track_caller]
-    pub fn to_end(&mut self) -> Vec<u8> {
-        self.reader.to_end()
+    pub fn rest(&mut self) -> Vec<u8> {
+        self.reader.rest()
     }
 
     /// Waits until the gateway closes; panics if it sends anything more, or keeps the connection.
     #[track_caller]
     pub fn expect_closed(&mut self) {
-        let rest = self.to_end();
+        let rest = self.rest();
         assert!(rest.is_empty(), "more came: {:?}", String::from_utf8_lossy(&rest));
     }
 
     /// Waits for the end of the connection; whether it was a reset, which says that something is missing.
     #[track_caller]
     pub fn expect_reset(&mut self) -> bool {
-        self.reader.to_end();
+        self.reader.rest();
         self.reader.was_reset
     }
 

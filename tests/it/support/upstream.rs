@@ -213,7 +213,7 @@ impl Conversation {
 
     /// Waits until the gateway closes the connection.
     pub fn wait_for_end(&mut self) -> Vec<u8> {
-        self.reader.to_end()
+        self.reader.rest()
     }
 
     /// The socket.

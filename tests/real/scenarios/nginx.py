@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from rig.gateway import http, needs, settings, start
-from rig.process import HERE, Failed, Process, application, expect, free_port, listening
+from rig.process import HERE, Failed, Process, application, command, expect, free_port, listening
 from rig.wire import Connection, ask
 
 MIB = 1 << 20
@@ -165,3 +165,47 @@ async def check_websocket(folder: Path) -> str:
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     return f"echo through nginx and directly, closed after logout in {figures[0]}; events in {loop.time() - start_time:.2f} s"
+
+
+async def authority(folder: Path) -> tuple[Path, Path, Path]:
+    """An authority of our own and a certificate it issued for app.internal: paths of authority, chain and key."""
+    ca, ca_key, request, chain, key = (folder / f"{name}.pem" for name in ("ca", "ca-key", "request", "chain", "key"))
+    extensions = folder / "extensions"
+    extensions.write_text("subjectAltName=DNS:app.internal\nbasicConstraints=CA:FALSE\n")
+    new_key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes".split()
+    for arguments in [
+        ["req", "-x509", *new_key, "-keyout", ca_key, "-out", ca, "-days", "2", "-subj", "/CN=Authority"],
+        ["req", *new_key, "-keyout", key, "-out", request, "-subj", "/CN=app.internal"],
+        ["x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-days", "2", "-out", chain, "-extfile", extensions],
+    ]:
+        code, _, err = await command(needs("openssl"), *arguments)
+        expect(code == 0, f"openssl: {err}")
+    return ca, chain, key
+
+
+async def check_upstream_tls(folder: Path) -> str:
+    """https to an upstream: its certificate must come from the authority that is trusted, for the name that is asked for."""
+    ca, chain, key = await authority(folder)
+    port = free_port()
+    answer = 'default_type text/plain; return 200 "$http_host $http_x_auth_user\\n";'
+    listen = f"listen 127.0.0.1:{port} ssl; ssl_certificate {chain}; ssl_certificate_key {key};"
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/nginx.pid; error_log stderr; events {{}}\n"
+        f"http {{ access_log off; server {{ {listen} location / {{ {answer} }} }} }}\n"
+    )
+    await listening(Process([needs("nginx"), "-c", folder / "nginx.conf", "-p", folder], folder, "nginx"), port)
+    server = f"https://127.0.0.1:{port}"
+    config = settings(server, upstream_settings={"tls": {"ca": str(ca), "server_name": "app.internal"}, "host": "app.internal"})
+    config["upstreams"]["stranger"] = {"servers": [server], "tls": {"server_name": "app.internal"}}
+    config["upstreams"]["misnamed"] = {"servers": [server], "tls": {"ca": str(ca)}}
+    for name in ("stranger", "misnamed"):
+        config["routes"].insert(0, {"path": f"/{name}", "access": "public", "upstream": name})
+    gateway = await start(folder, config)
+    jar = await gateway.logged_in_at("/hello")
+    for _ in range(20):
+        answer = await jar.ask("GET", "/hello")
+        expect(answer.text() == "app.internal alice\n", f"through TLS: {answer.status} {answer.text()[:100]}")
+    for name in ("stranger", "misnamed"):
+        answer = await ask(gateway.port, "GET", f"/{name}")
+        expect(answer.status == 502 and "certificate" not in answer.text(), f"{name}: {answer.status} {answer.text()}")
+    return "20 answers by a trusted one; a strange authority and another name are 502"
