@@ -18,7 +18,7 @@ use crate::login::Login;
 use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
 use crate::peer::Scheme;
-use crate::server::{Server, ServerError};
+use crate::server::{ListenAddress, Server, ServerError};
 use crate::session::Sessions;
 use crate::session::memory::MemoryStore;
 use crate::upstream;
@@ -100,6 +100,11 @@ impl Running {
     /// Where clients come in by TCP.
     pub fn addresses(&self) -> &[SocketAddr] {
         self.server.addresses()
+    }
+
+    /// Where clients come in by Unix sockets.
+    pub fn sockets(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.server.listeners().filter(|address| matches!(address, ListenAddress::Unix(_)))
     }
 
     /// Where operators look.

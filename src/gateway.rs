@@ -6,7 +6,7 @@
 
 pub mod access_log;
 pub mod body;
-pub mod isolate;
+mod isolate;
 mod live;
 mod own_pages;
 pub mod pages;
@@ -37,6 +37,7 @@ use crate::session::{Memo, Sessions, Visitor, cookie};
 use crate::upstream::exchange::{Answer, Tunnel};
 use crate::upstream::{HostHeader, Upstream};
 use body::Body;
+use isolate::isolate;
 use live::Live;
 use pages::Asked;
 use record::Record;
@@ -129,16 +130,17 @@ impl Gateway {
     pub async fn handle(&self, arrival: Arrival) -> Response {
         let now = self.settings.clock.now();
         let mut record = Record::open(&self.settings.access_log, &arrival.peer, arrival.head.version, now);
+        record.head(&arrival.head);
         let mut trail = Trail::default();
         let longest = self.settings.timeouts.request;
         let reply = {
-            let mut answer = pin!(self.answer(arrival, now, &mut trail, &mut record));
-            match longest.is_zero() {
+            let answer = pin!(self.answer(arrival, now, &mut trail, &mut record));
+            let answer = isolate(answer);
+            let answered = match longest.is_zero() {
                 true => answer.await,
-                false => {
-                    tokio::time::timeout(longest, answer.as_mut()).await.unwrap_or(Err(Refusal::Deadline))
-                }
-            }
+                false => tokio::time::timeout(longest, answer).await.unwrap_or(Some(Err(Refusal::Deadline))),
+            };
+            answered.unwrap_or(Err(Refusal::Defect))
         };
         let (Reply { mut head, body, tunnel }, close) = match reply {
             Ok(reply) => (reply, false),
@@ -188,6 +190,7 @@ impl Gateway {
             return Box::pin(self.page(page.to_owned(), inbound, body, &memo, now, record)).await;
         }
         let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method)?;
+        record.route(&route.name);
         let shown = self.take_cookies(&mut inbound);
         let visitor = match route.access.looks_at_sessions() {
             true => self.sessions().recognise(&shown, &mut memo.borrow_mut(), now),
@@ -199,7 +202,7 @@ impl Gateway {
             Refusal::Access(denied)
         })?;
         let upstream = &self.upstreams[route.upstream];
-        record.route(&route.name, upstream.name());
+        record.upstream(upstream.name());
         let host = match upstream.host() {
             HostHeader::Fixed(name) => HostChoice::Name(name),
             HostHeader::Preserve | HostHeader::Upstream => HostChoice::Preserve,

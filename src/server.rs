@@ -92,7 +92,7 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let crowd = Arc::new(Crowd::default());
         let doors = doors(listeners)?;
-        let mut sockets = bind(&doors, workers, &HashSet::new())?;
+        let mut sockets = bind(&doors, workers, &HashSet::new(), &[])?;
         let addresses =
             sockets[..].iter().flatten().filter_map(|sockets| address_of(sockets.first()?)).collect();
         let start = |number| {
@@ -114,7 +114,8 @@ impl Server {
         settings: &Arc<Settings>,
     ) -> Result<(), ServerError> {
         let doors = doors(listeners)?;
-        let mut sockets = bind(&doors, self.workers.len(), &self.bound)?;
+        let mut sockets = bind(&doors, self.workers.len(), &self.bound, &self.addresses)?;
+        self.addresses.extend(first_addresses(&sockets));
         for worker in &self.workers {
             let mine = doors
                 .iter()
@@ -122,13 +123,20 @@ impl Server {
                 .map(|(door, sockets)| (sockets.as_mut().and_then(Vec::pop), door.clone()));
             worker.tell(Command::Reload(settings.clone(), mine.collect()));
         }
-        self.bound = addresses_of(&doors);
+        let bound = addresses_of(&doors);
+        self.bound.difference(&bound).for_each(remove_file);
+        self.bound = bound;
         Ok(())
     }
 
-    /// The TCP addresses bound at the start, with the ports that were chosen.
+    /// The TCP addresses bound so far, with the ports that were chosen.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Every listener that is open, as configured.
+    pub fn listeners(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.bound.iter()
     }
 
     /// Who is connected.
@@ -140,11 +148,14 @@ impl Server {
     pub fn stop(self, longest: Duration) {
         self.workers.iter().for_each(|worker| worker.tell(Command::Drain(longest)));
         self.workers.into_iter().for_each(Handle::join);
-        for address in &self.bound {
-            if let ListenAddress::Unix(path) = address {
-                let _ = std::fs::remove_file(path);
-            }
-        }
+        self.bound.iter().for_each(remove_file);
+    }
+}
+
+/// A Unix socket that nobody listens on any more leaves no file behind.
+fn remove_file(address: &ListenAddress) {
+    if let ListenAddress::Unix(path) = address {
+        let _ = std::fs::remove_file(path);
     }
 }
 
@@ -160,12 +171,13 @@ fn bind(
     doors: &[Arc<Door>],
     workers: usize,
     open: &HashSet<ListenAddress>,
+    ours: &[SocketAddr],
 ) -> Result<Vec<Option<Vec<Socket>>>, ServerError> {
     let bind = |door: &Arc<Door>| {
         if open.contains(&door.address) {
             return Ok(None);
         }
-        let sockets = listener::bind(&door.address, workers);
+        let sockets = listener::bind(&door.address, workers, ours);
         sockets.map(Some).map_err(|error| ServerError::Bind(door.address.clone(), error))
     };
     doors.iter().map(bind).collect()
@@ -173,6 +185,11 @@ fn bind(
 
 fn addresses_of(doors: &[Arc<Door>]) -> HashSet<ListenAddress> {
     doors.iter().map(|door| door.address.clone()).collect()
+}
+
+/// Where new TCP listeners ended up.
+fn first_addresses(sockets: &[Option<Vec<Socket>>]) -> Vec<SocketAddr> {
+    sockets.iter().flatten().filter_map(|sockets| address_of(sockets.first()?)).collect()
 }
 
 fn address_of(socket: &Socket) -> Option<SocketAddr> {

@@ -17,6 +17,7 @@ use crate::config::units::Duration;
 use crate::config::{self, Config};
 use crate::headers::{BadRequest, Host, HostChoice, Inbound, Rules, inbound, outgoing};
 use crate::identity::Identity;
+use crate::login::LocalUser;
 use crate::message::{Fields, RequestHead};
 use crate::peer::{Peer, Scheme};
 use crate::route::{Route, Routes};
@@ -96,7 +97,7 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
     };
     line(text, "route", &describe(route));
     line(text, "access", &rule(&route.access));
-    let session = session(config, args, now)?;
+    let session = session(config, args, now, text)?;
     line(text, "visitor", &visitor(session.as_deref()));
     match route.access.admit(session.as_deref(), now) {
         Err(denied) => {
@@ -173,9 +174,22 @@ fn arrive(
 }
 
 /// Somebody who has just logged in, as a login would make them.
-fn session(config: &Config, args: &Args, now: Timestamp) -> Result<Option<Arc<Session>>, String> {
+fn session(
+    config: &Config,
+    args: &Args,
+    now: Timestamp,
+    text: &mut String,
+) -> Result<Option<Arc<Session>>, String> {
     let Some(user) = &args.user else { return Ok(None) };
-    let known = config.login.local.iter().flat_map(|local| &local.users).find(|known| known.name == *user);
+    let users = users(config)?;
+    let known = users.iter().find(|known| known.name == *user);
+    if known.is_none() {
+        line(
+            text,
+            "note",
+            &format!("nobody called {user} can sign in with a password of this configuration"),
+        );
+    }
     let groups = match (&args.groups, known) {
         (Some(groups), _) => groups.clone(),
         (None, Some(known)) => known.groups.clone(),
@@ -187,6 +201,16 @@ fn session(config: &Config, args: &Args, now: Timestamp) -> Result<Option<Arc<Se
     let store = MemoryStore::new(1, config.session.lifetime());
     let (_, session) = store.create(Draft::signed_in(Arc::new(identity), false, now));
     Ok(Some(session))
+}
+
+/// Everybody who can sign in: from the configuration, and from its file of users.
+fn users(config: &Config) -> Result<Vec<LocalUser>, String> {
+    let Some(local) = &config.login.local else { return Ok(Vec::new()) };
+    let mut users = local.users.clone();
+    if let Some(path) = &local.users_file {
+        users.extend(config::users::load(path).map_err(|problems| problems.to_string())?);
+    }
+    Ok(users)
 }
 
 fn describe(route: &Route) -> String {

@@ -93,6 +93,9 @@ fn announce(running: &Running) {
     for address in running.addresses() {
         tracing::info!("listening on {address}");
     }
+    for socket in running.sockets() {
+        tracing::info!("listening on {socket}");
+    }
     if let Some(address) = running.admin_address() {
         tracing::info!("operators: http://{address}/readyz");
     }

@@ -172,7 +172,7 @@ pub struct Timeouts {
     pub idle: Duration,
     /// Between two pieces of a body, either way.
     pub body: Duration,
-    /// For a whole request.
+    /// For a request, until its response begins.
     pub request: Duration,
     /// For requests under way when the program is told to stop.
     pub drain: Duration,

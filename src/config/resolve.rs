@@ -196,7 +196,9 @@ fn access_log(context: &mut Context, given: &file::AccessLog) -> access_log::Set
         }
         path => {
             let path = context.path(path);
-            if !path.parent().is_some_and(Path::is_dir) {
+            let directory =
+                path.parent().map(|parent| if parent == Path::new("") { Path::new(".") } else { parent });
+            if !directory.is_some_and(Path::is_dir) {
                 context.error("access_log.output", format!("there is no directory for {}", path.display()));
             }
             access_log::Output::File(path)

@@ -229,8 +229,8 @@ macro_rules! scalar {
     };
 }
 
-scalar!(Duration, { "type": "string", "pattern": "^([0-9]+(ms|s|m|h|d))+$", "examples": ["500ms", "30s", "12h"] });
-scalar!(Size, { "type": "string", "pattern": "^[0-9]+([KMGT]i?)?B$", "examples": ["16KB", "64KiB", "1GiB"] });
+scalar!(Duration, { "type": ["string", "integer"], "maximum": 0, "pattern": "^([0-9]+(ms|s|m|h|d))+$", "examples": ["500ms", "30s", "12h"] });
+scalar!(Size, { "type": ["string", "integer"], "maximum": 0, "pattern": "^[0-9]+([KMGT]i?)?B$", "examples": ["16KB", "64KiB", "1GiB"] });
 scalar!(Rate, { "type": "string", "pattern": "^[0-9]+/([0-9]+(ms|s|m|h|d))+$", "examples": ["5/15m"] });
 scalar!(Count, { "type": "integer", "minimum": 0 });
 scalar!(Switch, { "type": "boolean" });

@@ -41,7 +41,8 @@ impl Gateway {
             Method::POST => body.gather(LARGEST_FORM).await.map_err(Refusal::Wire)?,
             _ => bytes::Bytes::new(),
         };
-        let secure = inbound.client.scheme == Scheme::Https;
+        let public = self.settings.public_url.as_ref().map(|public| public.scheme);
+        let secure = public.unwrap_or(inbound.client.scheme) == Scheme::Https;
         let origins = [match &self.settings.public_url {
             Some(public) => public.origin(),
             None => format!("{}://{}", inbound.client.scheme.as_str(), inbound.host.authority()),

@@ -13,6 +13,7 @@ use http::{Method, StatusCode, Version};
 use super::access_log::{AccessLog, Entry};
 use crate::clock::Timestamp;
 use crate::headers::Inbound;
+use crate::message::RequestHead;
 use crate::peer::Peer;
 use crate::session::Visitor;
 use crate::session::record::Session;
@@ -81,10 +82,20 @@ impl Record {
         }
     }
 
+    /// The request as it came, before it was looked at.
+    pub fn head(&mut self, head: &RequestHead) {
+        self.note(|details| {
+            let (path, query) =
+                head.target.split_once('?').map_or((head.target.as_str(), None), |(p, q)| (p, Some(q)));
+            details.method = Some(head.method.clone());
+            details.path = path.to_owned();
+            details.has_query = query.is_some();
+        });
+    }
+
     /// The request as it was understood.
     pub fn request(&mut self, inbound: &Inbound) {
         self.note(|details| {
-            details.method = Some(inbound.method.clone());
             details.client = inbound.client.ip;
             details.host = inbound.host.name().to_owned();
             details.path = inbound.path.as_str().to_owned();
@@ -100,12 +111,14 @@ impl Record {
         self.note(|details| details.session = visitor.session_held().cloned());
     }
 
-    /// Where it goes.
-    pub fn route(&mut self, route: &str, upstream: &str) {
-        self.note(|details| {
-            details.route = Some(route.to_owned());
-            details.upstream = Some(upstream.to_owned());
-        });
+    /// Which route it takes.
+    pub fn route(&mut self, route: &str) {
+        self.note(|details| details.route = Some(route.to_owned()));
+    }
+
+    /// Where it is sent.
+    pub fn upstream(&mut self, upstream: &str) {
+        self.note(|details| details.upstream = Some(upstream.to_owned()));
     }
 
     /// The upstream's head is there.

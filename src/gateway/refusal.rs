@@ -33,9 +33,12 @@ pub enum Refusal {
         /// What happened.
         error: UpstreamError,
     },
-    /// The whole request took longer than `timeouts.request`.
+    /// No response began within `timeouts.request`.
     #[error("the request took too long")]
     Deadline,
+    /// More connections than allowed.
+    #[error("too many connections")]
+    Crowded,
     /// A defect of ours; the process and every other request go on.
     #[error("a defect stopped this request")]
     Defect,
@@ -65,6 +68,7 @@ impl Refusal {
             Refusal::Wire(error) => of_wire(error),
             Refusal::Upstream { error, .. } => of_upstream(error),
             Refusal::Deadline => (StatusCode::GATEWAY_TIMEOUT, "request_timeout"),
+            Refusal::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
             Refusal::Defect => (StatusCode::INTERNAL_SERVER_ERROR, "defect"),
         }
     }
@@ -77,7 +81,7 @@ impl Refusal {
     /// Whether the client's connection cannot carry another request.
     pub fn ends_connection(&self) -> bool {
         let malformed = matches!(self, Refusal::Head(bad) if bad.status() == StatusCode::BAD_REQUEST);
-        malformed || matches!(self, Refusal::Wire(_) | Refusal::Defect)
+        malformed || matches!(self, Refusal::Wire(_) | Refusal::Crowded | Refusal::Defect)
     }
 
     /// Writes the program log's line: whole there, opaque to the client.

@@ -97,7 +97,7 @@ pub struct Timeouts {
     pub idle: Duration,
     /// Between two pieces of a body, either way (default 30 s).
     pub body: Duration,
-    /// For a whole request (default none).
+    /// For a request, until its response begins (default none).
     pub request: Duration,
     /// For requests under way when told to stop (default 30 s).
     pub drain: Duration,

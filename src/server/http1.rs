@@ -14,7 +14,6 @@ use super::tunnel::Upgraded;
 use super::worker::{Busy, Worker};
 use crate::body::RequestBody;
 use crate::deadline::Deadline;
-use crate::gateway::isolate::isolate;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::settings::Timeouts;
 use crate::gateway::{Arrival, Gateway, Response};
@@ -95,7 +94,7 @@ impl Connection {
             let next = match head {
                 Ok((head, framing)) => Box::pin(self.exchange(&gateway, head, framing)).await,
                 Err(WireError::Closed | WireError::Io(_) | WireError::Truncated) => Next::Close,
-                Err(error) => Box::pin(self.refuse(&gateway, error)).await,
+                Err(error) => Box::pin(self.refuse(&gateway, &Refusal::Wire(error))).await,
             };
             match next {
                 Next::Request if !self.worker.is_draining() => {
@@ -106,6 +105,13 @@ impl Connection {
                 end => return self.end(end).await,
             }
         }
+    }
+
+    /// Says that the house is full, without reading anything.
+    pub async fn turn_away(mut self) {
+        let gateway = self.worker.gateway();
+        let end = self.refuse(&gateway, &Refusal::Crowded).await;
+        self.end(end).await;
     }
 
     /// Ends the connection in the way that was decided. Nobody else holds the link any more.
@@ -170,16 +176,13 @@ impl Connection {
         };
         let work = pin!(gateway.handle(arrival));
         let watch = Watch::new(&self.link, interim);
-        let Some(answered) = watch.while_waiting(isolate(work)).await else {
-            return Next::Close;
-        };
-        let response = answered.unwrap_or_else(|| gateway.unreadable(&Refusal::Defect, &self.peer, version));
+        let Some(response) = watch.while_waiting(work).await else { return Next::Close };
         self.respond(gateway, response, &method, version, keep).await
     }
 
     /// Answers what is not a request, and closes.
-    async fn refuse(&mut self, gateway: &Rc<Gateway>, error: WireError) -> Next {
-        let response = gateway.unreadable(&Refusal::Wire(error), &self.peer, Version::HTTP_11);
+    async fn refuse(&mut self, gateway: &Rc<Gateway>, refusal: &Refusal) -> Next {
+        let response = gateway.unreadable(refusal, &self.peer, Version::HTTP_11);
         self.respond(gateway, response, &Method::GET, Version::HTTP_11, false).await;
         Next::Linger
     }

@@ -16,7 +16,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use super::worker::{Busy, Worker};
 use crate::body::RequestBody;
 use crate::gateway::Arrival;
-use crate::gateway::isolate::isolate;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::settings::Limits;
 use crate::message::{Fields, RequestHead};
@@ -61,14 +60,10 @@ pub async fn serve(
             let (head, body) = received(request);
             let method = head.method.clone();
             let gateway = worker.gateway();
-            let unreadable = |refusal| gateway.unreadable(&refusal, &peer, http::Version::HTTP_2);
-            let response = match within(&gateway.settings().limits, &head) {
-                Ok(()) => {
-                    let arrival = Arrival { head, body, peer: peer.clone(), memo, redirect_to_https };
-                    let answered = isolate(pin!(gateway.handle(arrival))).await;
-                    answered.unwrap_or_else(|| unreadable(Refusal::Defect))
-                }
-                Err(error) => unreadable(Refusal::Wire(error)),
+            let arrival = Arrival { head, body, peer: peer.clone(), memo, redirect_to_https };
+            let response = match within(&gateway.settings().limits, &arrival.head) {
+                Ok(()) => gateway.handle(arrival).await,
+                Err(error) => gateway.unreadable(&Refusal::Wire(error), &peer, http::Version::HTTP_2),
             };
             Ok::<_, Infallible>(Departing::response(response, &method, under_way, timeouts.body))
         }
@@ -127,7 +122,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// Keeps a head within the limits that HTTP/1 has; the pieces a client cuts its cookies into count as one field
+/// Keeps a head within the limits and the grammar that HTTP/1 has; the pieces a client cuts its cookies into count as one field
 /// (RFC 9113, section 8.2.3).
 fn within(limits: &Limits, head: &RequestHead) -> Result<(), WireError> {
     if head.target.len() > limits.request_line {
@@ -136,6 +131,13 @@ fn within(limits: &Limits, head: &RequestHead) -> Result<(), WireError> {
     let fields = head.fields.iter().filter(|(name, _)| *name != "cookie").count();
     if fields > limits.headers || head.target.len() + head.fields.wire_size() > limits.header_bytes {
         return Err(WireError::HeadTooLarge);
+    }
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    if head.fields.iter().any(|(_, value)| blank(value.first()) || blank(value.last())) {
+        return Err(WireError::Malformed("blanks around a field value (RFC 9113, section 8.2.1)"));
+    }
+    if head.fields.get_all("content-length").count() > 1 {
+        return Err(WireError::Malformed("more than one Content-Length"));
     }
     Ok(())
 }

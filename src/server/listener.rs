@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use socket2::{Domain, Protocol, Type};
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +19,7 @@ use super::crowd::Seat;
 use super::http1::Connection;
 use super::worker::{Busy, Worker};
 use super::{ListenAddress, ListenerSettings, http2, tls};
+use crate::gateway::refusal::Refusal;
 use crate::peer::{Peer, Scheme};
 use crate::stream::Stream;
 use crate::wire::WireError;
@@ -53,13 +53,18 @@ pub enum Socket {
 
 /// Longest queue of connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
+/// Clients beyond the cap that are told so at the same time; more are closed without a word.
+const AT_THE_DOOR: usize = 64;
 /// Pause after the system had no descriptors left: short enough to recover at once, long enough not to spin.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 
-/// Binds one socket for each worker.
-pub fn bind(address: &ListenAddress, workers: usize) -> io::Result<Vec<Socket>> {
+/// Binds one socket for each worker. `ours` are addresses this process listens on already.
+pub fn bind(address: &ListenAddress, workers: usize, ours: &[SocketAddr]) -> io::Result<Vec<Socket>> {
     match address {
         ListenAddress::Tcp(address) => {
+            if !ours.contains(address) {
+                refuse_shared(*address)?;
+            }
             let first = bind_tcp(*address)?;
             let bound = first.local_addr()?;
             let others = (1..workers).map(|_| bind_tcp(bound));
@@ -72,6 +77,14 @@ pub fn bind(address: &ListenAddress, workers: usize) -> io::Result<Vec<Socket>> 
             (0..workers).map(|_| listener.try_clone().map(Socket::Unix)).collect()
         }
     }
+}
+
+/// Workers share a port, and so could two processes, which would split visitors between them. So the address is first
+/// taken without sharing, which fails while anybody listens there.
+fn refuse_shared(address: SocketAddr) -> io::Result<()> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<StdTcpListener> {
@@ -175,13 +188,12 @@ fn welcome(worker: &Rc<Worker>, accepted: Accepted, door: Arc<Door>) {
     let limits = &gateway.settings().limits;
     let seat = worker.crowd().enter(peer.ip(), limits.connections, limits.connections_per_ip);
     let Some(seat) = seat else {
-        let is_plain = door.tls.is_none();
-        worker.spawn(|_busy| async move {
-            if is_plain {
-                turn_away(accepted_stream(stream)).await;
-            }
-        });
-        return;
+        let at_the_door = worker.crowd().enter(None, limits.connections + AT_THE_DOOR, 0);
+        let host = worker.clone();
+        return match at_the_door {
+            Some(seat) => worker.spawn(|busy| turn_away(host, stream, peer, door, seat, busy)),
+            None => drop(gateway.unreadable(&Refusal::Crowded, &peer, http::Version::HTTP_11)),
+        };
     };
     let host = worker.clone();
     worker.spawn(|busy| serve(host, stream, peer, door, seat, busy));
@@ -194,13 +206,22 @@ fn accepted_stream(accepted: Accepted) -> Stream {
     }
 }
 
-/// Says that the house is full.
-async fn turn_away(mut stream: Stream) {
-    const FULL: &[u8] =
-        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Type: application/json\r\n\
-        Content-Length: 45\r\nConnection: close\r\n\r\n{\"status\":503,\"error\":\"too_many_connections\"}";
-    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(FULL)).await;
-    let _ = tokio::time::timeout(Duration::from_secs(1), stream.shutdown()).await;
+/// Says that the house is full; over TLS that would cost more than letting the client in.
+async fn turn_away(
+    worker: Rc<Worker>,
+    accepted: Accepted,
+    peer: Peer,
+    door: Arc<Door>,
+    _seat: Seat,
+    busy: Busy,
+) {
+    let gateway = worker.gateway();
+    if door.tls.is_some() {
+        drop(gateway.unreadable(&Refusal::Crowded, &peer, http::Version::HTTP_11));
+        return;
+    }
+    let stream = accepted_stream(accepted);
+    Connection::new(stream, Receiver::new(BytesMut::new()), Rc::new(peer), worker, busy).turn_away().await;
 }
 
 async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: Peer, door: Arc<Door>, seat: Seat, busy: Busy) {

@@ -221,7 +221,7 @@ impl Exchange {
                 }
             }
             let Connection { transmitter, stream, .. } = &mut self.connection;
-            let had_something = !transmitter.is_flushed();
+            let (had_something, before) = (!transmitter.is_flushed(), transmitter.pending_data());
             match transmitter.poll_flush(cx, stream) {
                 Poll::Ready(Ok(())) => {
                     self.sent = transmitter.is_finished();
@@ -231,7 +231,12 @@ impl Exchange {
                     }
                 }
                 Poll::Ready(Err(error)) => self.send_failed = Some(error.into()),
-                Poll::Pending => return Ok(()),
+                Poll::Pending => {
+                    if transmitter.pending_data() < before {
+                        self.connection.progress.clear();
+                    }
+                    return Ok(());
+                }
             }
         }
         Ok(())

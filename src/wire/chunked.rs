@@ -129,7 +129,11 @@ impl Decoder {
             self.state = State::End;
             return Ok(Decoded::End(None));
         }
-        let Some(length) = parse::head_length(bytes, &mut seen, &TRAILER_LIMITS)? else {
+        let length = parse::head_length(bytes, &mut seen, &TRAILER_LIMITS).map_err(|error| match error {
+            WireError::LineTooLong => WireError::HeadTooLarge,
+            error => error,
+        })?;
+        let Some(length) = length else {
             self.state = State::Trailers(seen);
             return Ok(Decoded::More);
         };

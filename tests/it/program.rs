@@ -393,3 +393,17 @@ fn health_is_what_the_gateway_says_of_itself() {
         .reload(&text.replace("admin: off", &format!("admin: {{ address: \"{free}\" }}")), "INFO reloaded");
     assert_eq!(healthy(&free), Some(0));
 }
+
+#[test]
+fn a_second_gateway_on_the_same_address_is_refused() {
+    let upstream = EchoUpstream::start();
+    let serving = Serving::start(&upstream, "");
+    let text = configuration(&upstream, "").replace("127.0.0.1:0", &serving.address.to_string());
+    fs::write(serving.path("second.yaml"), text).expect("written");
+    let mut command = Command::new(PROGRAM);
+    command.args(["serve", "-c", "second.yaml"]).current_dir(serving.directory.path());
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot listen on") && said.contains("in use"), "{said}");
+}

@@ -8,7 +8,8 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::{Error, Visitor};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::brief::{Brief, FromWord};
@@ -20,8 +21,8 @@ use crate::config::units::{Rate, Switch};
 pub struct Login {
     /// Heading of the login page.
     pub title: String,
-    /// Languages of the pages: `auto` follows the browser, `en` and `ko` are fixed.
-    pub languages: LoginLanguage,
+    /// Languages of the pages: `auto` follows the browser, as does a list of several; `en` and `ko` are fixed.
+    pub languages: LoginLanguages,
     /// Users with passwords.
     pub local: Option<Local>,
     /// How many wrong passwords are allowed.
@@ -32,10 +33,53 @@ impl Default for Login {
     fn default() -> Self {
         Self {
             title: "Cloakroom".to_owned(),
-            languages: LoginLanguage::Auto,
+            languages: LoginLanguages(vec![LoginLanguage::Auto]),
             local: None,
             throttle: Throttle::default(),
         }
+    }
+}
+
+/// One language, or a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LoginLanguages(pub Vec<LoginLanguage>);
+
+impl<'de> Deserialize<'de> for LoginLanguages {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
+struct OneOrSeveral;
+
+impl<'de> Visitor<'de> for OneOrSeveral {
+    type Value = LoginLanguages;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("`auto`, `en`, `ko`, or a list of them")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Self::Value, E> {
+        LoginLanguage::deserialize(word.into_deserializer()).map(|one| LoginLanguages(vec![one]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(LoginLanguages)
+    }
+}
+
+impl JsonSchema for LoginLanguages {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "LoginLanguages".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<LoginLanguage>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
     }
 }
 

@@ -53,10 +53,10 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
     }
     Settings {
         title: given.title.clone(),
-        languages: match given.languages {
-            LoginLanguage::Auto => Languages::Auto,
-            LoginLanguage::English => Languages::English,
-            LoginLanguage::Korean => Languages::Korean,
+        languages: match given.languages.0[..] {
+            [LoginLanguage::English] => Languages::English,
+            [LoginLanguage::Korean] => Languages::Korean,
+            _ => Languages::Auto,
         },
         local,
         throttle: ThrottleSettings {
