@@ -239,7 +239,8 @@ impl Gateway {
     fn refused(&self, refusal: &Refusal, trail: &Trail, record: &mut Record) -> Reply {
         refusal.log(&trail.request_id);
         record.reason(refusal.status_and_reason().1);
-        let (head, bytes) = pages::refusal(refusal, trail.asked.as_ref(), &trail.request_id);
+        let (head, bytes) =
+            pages::refusal(refusal, trail.asked.as_ref(), &trail.request_id, &self.settings.login);
         Reply { head, body: Body::Full(bytes), tunnel: None }
     }
 

@@ -13,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::login::desk::Desk;
 use crate::login::local::Local;
-use crate::login::page::Pages;
+use crate::login::page::{Page, Pages, View};
 use crate::login::target::return_target;
 use crate::login::text::Language;
 use crate::login::throttle::Throttle;
@@ -94,6 +94,23 @@ impl Login {
             "/" => format!("{}/login", self.prefix),
             safe => format!("{}/login?return={}", self.prefix, utf8_percent_encode(safe, NON_ALPHANUMERIC)),
         }
+    }
+
+    /// The page for a request that came to nothing, in the same looks and language as the others.
+    pub fn sorry(&self, status: StatusCode, accept_language: Option<&str>, request_id: &str) -> Reply {
+        let language = Language::choose(self.languages, accept_language);
+        let words = language.words();
+        let note = match status {
+            StatusCode::FORBIDDEN => words.forbidden,
+            StatusCode::NOT_FOUND => words.not_found,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => words.unavailable,
+            StatusCode::GATEWAY_TIMEOUT => words.too_slow,
+            _ => words.not_carried_out,
+        };
+        let reference = format!("{} · {} {request_id}", status.as_u16(), words.reference);
+        let view =
+            View { heading: words.problem, note: Some(note), reference: &reference, ..View::default() };
+        self.pages.show(Page::Notice, status, language, &view)
     }
 
     /// Answers a request for one of our own pages.

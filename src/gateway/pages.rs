@@ -8,27 +8,27 @@ use http::{Method, StatusCode};
 
 use super::refusal::Refusal;
 use crate::headers::{BadRequest, Inbound};
-use crate::login::{CHALLENGE, Login};
+use crate::login::{CHALLENGE, Login, Reply};
 use crate::message::ResponseHead;
 use crate::session::record::EndReason;
 
 /// What to answer a refused request with. `asked` is missing where the request could not even be read.
-pub fn refusal(refusal: &Refusal, asked: Option<&Asked>, request_id: &str) -> (ResponseHead, Bytes) {
+pub fn refusal(
+    refusal: &Refusal,
+    asked: Option<&Asked>,
+    request_id: &str,
+    login: &Login,
+) -> (ResponseHead, Bytes) {
     let (status, reason) = refusal.status_and_reason();
     if let Some(to_login) = asked.and_then(Asked::to_login) {
         return to_login;
     }
-    let (mut head, body) = match asked {
-        Some(asked) if asked.navigation => (ResponseHead::new(status), html(status, request_id)),
-        _ => (ResponseHead::new(status), json(status, reason, asked, request_id)),
+    let Reply { mut head, body } = match asked {
+        Some(Asked { reader: Reader::Person(languages), .. }) => {
+            login.sorry(status, languages.as_deref(), request_id)
+        }
+        _ => json(status, reason, asked, request_id),
     };
-    let media_type = if body.starts_with(b"{") { "application/json" } else { "text/html; charset=utf-8" };
-    head.fields.append("Content-Type", media_type);
-    head.fields.append("Cache-Control", "no-store");
-    head.fields.append("X-Content-Type-Options", "nosniff");
-    head.fields.append("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-    head.fields.append("Referrer-Policy", "no-referrer");
-    head.fields.append("Cross-Origin-Opener-Policy", "same-origin");
     if let Some(wait) = refusal.retry_after() {
         head.fields.append("Retry-After", wait.as_secs().to_string());
     }
@@ -41,10 +41,19 @@ pub fn refusal(refusal: &Refusal, asked: Option<&Asked>, request_id: &str) -> (R
     (head, body)
 }
 
+/// Who reads the answer.
+#[derive(Debug)]
+enum Reader {
+    /// Somebody who waits for a page in a browser, with the `Accept-Language` of it.
+    Person(Option<String>),
+    /// A script or another client.
+    Program,
+}
+
 /// What is kept of a request to answer its refusal.
 #[derive(Debug)]
 pub struct Asked {
-    navigation: bool,
+    reader: Reader,
     safe: bool,
     /// Where to sign in, once it is known that somebody must.
     entrance: Option<String>,
@@ -56,7 +65,11 @@ impl Asked {
     /// Keeps it.
     pub fn of(inbound: &Inbound) -> Self {
         let safe = matches!(inbound.method, Method::GET | Method::HEAD);
-        Self { navigation: inbound.is_navigation(), safe, entrance: None, ended: None }
+        let reader = match inbound.is_navigation() {
+            true => Reader::Person(inbound.fields.text("accept-language").map(str::to_owned)),
+            false => Reader::Program,
+        };
+        Self { reader, safe, entrance: None, ended: None }
     }
 
     /// Somebody must sign in, and then comes back to the page asked for, unless asking again would do something.
@@ -72,45 +85,29 @@ impl Asked {
 
     /// To the login page: 302 for GET and HEAD, 303 for what must not be repeated there (RFC 9110, section 15.4.4).
     fn to_login(&self) -> Option<(ResponseHead, Bytes)> {
-        let entrance = self.entrance.as_ref().filter(|_| self.navigation)?;
+        let entrance = self.entrance.as_ref().filter(|_| matches!(self.reader, Reader::Person(_)))?;
         let status = if self.safe { StatusCode::FOUND } else { StatusCode::SEE_OTHER };
         let head = ResponseHead::new(status).with("Location", entrance).with("Cache-Control", "no-store");
         Some((head, Bytes::new()))
     }
 }
 
-fn json(status: StatusCode, reason: &str, asked: Option<&Asked>, request_id: &str) -> Bytes {
+fn json(status: StatusCode, reason: &str, asked: Option<&Asked>, request_id: &str) -> Reply {
     let ended = asked.and_then(|asked| asked.ended).map(EndReason::as_str);
-    let mut body = serde_json::json!({ "status": status.as_u16(), "error": reason });
-    if !request_id.is_empty() {
-        body["request_id"] = request_id.into();
-    }
+    let mut body =
+        serde_json::json!({ "status": status.as_u16(), "error": reason, "request_id": request_id });
     if let Some(ended) = ended {
         body["session_ended"] = ended.into();
     }
     if let Some(entrance) = asked.and_then(|asked| asked.entrance.as_deref()) {
         body["login"] = entrance.into();
     }
-    body.to_string().into()
-}
-
-fn html(status: StatusCode, request_id: &str) -> Bytes {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let advice = match status {
-        StatusCode::FORBIDDEN => "You are signed in, but this page is not open to you.",
-        StatusCode::NOT_FOUND => "There is nothing at this address.",
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
-            "The application does not answer at the moment. Please try again soon."
-        }
-        StatusCode::GATEWAY_TIMEOUT => "The application took too long to answer. Please try again soon.",
-        _ => "This request could not be carried out.",
-    };
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
-         <title>{code} {title}</title>\n<main><h1>{title}</h1>\n<p>{advice}</p>\n\
-         <p><small>{code} · request {request_id}</small></p></main></html>\n",
-        code = status.as_u16()
-    )
-    .into()
+    let head = ResponseHead::new(status)
+        .with("Content-Type", "application/json")
+        .with("Cache-Control", "no-store")
+        .with("X-Content-Type-Options", "nosniff")
+        .with("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        .with("Referrer-Policy", "no-referrer")
+        .with("Cross-Origin-Opener-Policy", "same-origin");
+    Reply { head, body: body.to_string().into() }
 }

@@ -71,6 +71,8 @@ pub struct View<'a> {
     pub error: Option<&'a str>,
     /// What there is to know.
     pub note: Option<&'a str>,
+    /// What to name when asking for help.
+    pub reference: &'a str,
     /// Who is signed in.
     pub signed_in_as: Option<&'a str>,
     /// The form's token.
@@ -140,6 +142,7 @@ impl View<'_> {
             heading => self.heading,
             error => self.error,
             note => self.note,
+            reference => self.reference,
             signed_in_as => self.signed_in_as,
             token => self.token,
             target => self.target,

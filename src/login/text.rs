@@ -86,6 +86,16 @@ pub struct Words {
     pub foreign: &'static str,
     /// There is no such page.
     pub not_found: &'static str,
+    /// The visitor is signed in, and may not see this.
+    pub forbidden: &'static str,
+    /// The application cannot be reached.
+    pub unavailable: &'static str,
+    /// The application is too slow.
+    pub too_slow: &'static str,
+    /// Anything else.
+    pub not_carried_out: &'static str,
+    /// What to name when asking for help.
+    pub reference: &'static str,
     /// The page does not know the method.
     pub not_allowed: &'static str,
     /// The body is no form.
@@ -149,6 +159,11 @@ const ENGLISH: Words = Words {
     stale: "This form had expired, or your browser does not keep cookies. Please try again.",
     foreign: "This request came from another site and was refused.",
     not_found: "There is no such page.",
+    forbidden: "You are signed in, but this page is not open to you.",
+    unavailable: "The application does not answer at the moment. Please try again soon.",
+    too_slow: "The application took too long to answer. Please try again soon.",
+    not_carried_out: "This request could not be carried out.",
+    reference: "Request",
     not_allowed: "This page cannot be used in this way.",
     no_form: "This page takes forms only.",
     idle: "You were signed out because you were away for a while.",
@@ -178,6 +193,11 @@ const KOREAN: Words = Words {
     stale: "양식이 만료되었거나 브라우저가 쿠키를 저장하지 않습니다. 다시 시도해 주세요.",
     foreign: "다른 사이트에서 보낸 요청이므로 거부되었습니다.",
     not_found: "페이지를 찾을 수 없습니다.",
+    forbidden: "로그인되어 있지만 이 페이지를 볼 권한이 없습니다.",
+    unavailable: "지금은 애플리케이션이 응답하지 않습니다. 잠시 후 다시 시도해 주세요.",
+    too_slow: "애플리케이션의 응답이 너무 늦습니다. 잠시 후 다시 시도해 주세요.",
+    not_carried_out: "이 요청을 처리할 수 없습니다.",
+    reference: "요청 번호",
     not_allowed: "이 페이지에서 지원하지 않는 요청입니다.",
     no_form: "이 페이지는 양식만 받습니다.",
     idle: "오랫동안 사용하지 않아 로그아웃되었습니다.",
