@@ -179,3 +179,20 @@ fn a_path_without_a_route_is_answered_by_nobody() {
         assert_eq!(Raw::ask(gateway.address(), request).status, status, "{host}{path}");
     }
 }
+
+#[test]
+fn whoever_is_refused_reads_why_in_their_language() {
+    let upstream = EchoUpstream::start();
+    let gateway = TestGateway::before(&upstream, "routes: [{ path: /only, access: public }]");
+    let asked = |fields: &str| {
+        Raw::ask(gateway.address(), format!("GET /other HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n"))
+    };
+    let korean = asked("Accept: text/html\r\nAccept-Language: ko-KR\r\n");
+    assert_eq!((korean.status, korean.header("content-language")), (404, Some("ko")));
+    assert!(korean.text().contains("페이지를 찾을 수 없습니다."), "{}", korean.text());
+    let english = asked("Accept: text/html\r\n");
+    let id = english.header("x-request-id").expect("every answer has one");
+    assert!(english.text().contains("There is no such page.") && english.text().contains(id));
+    assert!(english.header("content-security-policy").is_some());
+    assert_eq!(asked("").json()["error"], "no_route");
+}

@@ -60,6 +60,20 @@ fn large_heads_are_431() {
 }
 
 #[test]
+fn the_limits_of_a_head_hold_over_http2_too() {
+    let (upstream, gateway) = limited("limits: { request_line: 256B, header_bytes: 4KiB, headers: 10 }");
+    let ask = |path: &str, fields: &[(&str, &str)]| {
+        let url = format!("http://a.example{path}");
+        Http2::connect(gateway.address()).get(&url, fields).status().as_u16()
+    };
+    assert_eq!(ask("/", &[("x-a", "b")]), 200);
+    assert_eq!(ask(&format!("/{}", "a".repeat(300)), &[]), 414);
+    assert_eq!(ask("/", &[("x-a", "b"); 20]), 431);
+    assert_eq!(ask("/", &[("x-a", &"a".repeat(5_000))]), 431);
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
 fn large_bodies_are_413() {
     let (upstream, gateway) = limited("limits: { body: 1KiB }");
     let by_length = |bytes: usize| {
