@@ -62,13 +62,12 @@ pub struct Sessions {
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 impl Sessions {
-    /// Sessions as configured, kept in `store`, which from now on frees them by these limits.
+    /// Sessions as configured, kept in `store`.
     ///
     /// # Panics
     /// Without a single key: the configuration makes one where none is given.
     pub fn new(settings: Settings, store: Arc<MemoryStore>) -> Self {
         let lifetime = settings.lifetime();
-        store.set_lifetime(lifetime);
         Self {
             keys: Keys::new(&settings.keys),
             cookie: settings.cookie,
