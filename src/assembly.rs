@@ -83,8 +83,10 @@ impl Running {
         let admin = if moves { start_admin(&config, &self.readiness)? } else { None };
         let (log_settings, listeners, drain) =
             (config.access_log.clone(), config.listeners.clone(), config.timeouts.drain);
+        let lifetime = config.session.lifetime();
         let settings = settings(config, &self.store, &self.throttle, &access_log, &self.clock)?;
         self.server.reload(&listeners, &settings)?;
+        self.store.set_lifetime(lifetime);
         if moves {
             self.admin = admin;
         }

@@ -192,7 +192,8 @@ impl Gateway {
         let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method)?;
         record.route(&route.name);
         let shown = self.take_cookies(&mut inbound);
-        let visitor = match route.access.looks_at_sessions() {
+        let looks_at_sessions = route.access.looks_at_sessions();
+        let visitor = match looks_at_sessions {
             true => self.sessions().recognise(&shown, &mut memo.borrow_mut(), now),
             false => Visitor::nobody(),
         };
@@ -211,11 +212,15 @@ impl Gateway {
         let answered = upstream.send(&outgoing, body).await;
         record.answered();
         let answer = answered.map_err(|error| Refusal::of_upstream(upstream.name(), error))?;
-        Ok(self.returned(answer, &visitor, now))
+        let mut reply = self.returned(answer, &visitor);
+        if looks_at_sessions && let Some(ticket) = self.sessions().greet(&visitor, now) {
+            set_cookie(&mut reply.head, ticket.set_cookie());
+        }
+        Ok(reply)
     }
 
     /// How the upstream's answer returns.
-    fn returned(&self, answer: Answer, visitor: &Visitor, now: Timestamp) -> Reply {
+    fn returned(&self, answer: Answer, visitor: &Visitor) -> Reply {
         let (mut head, body, tunnel) = match answer {
             Answer::Response(head, body) if live::is_event_stream(&head.fields) && !body.is_end() => {
                 let session = visitor.session_held().cloned();
@@ -229,9 +234,6 @@ impl Gateway {
         };
         let our_cookies = [self.sessions().cookie_name(), NONCE_COOKIES[0], NONCE_COOKIES[1]];
         headers::incoming(&mut head, &our_cookies);
-        if let Some(ticket) = self.sessions().greet(visitor, now) {
-            set_cookie(&mut head, ticket.set_cookie());
-        }
         Reply { head, body, tunnel }
     }
 

@@ -120,7 +120,7 @@ pub enum BadRequest {
     /// HTTP/2: `host` and `:authority` differ (RFC 9113, 8.3.1).
     #[error("the Host header and :authority differ")]
     HostDiffers,
-    /// CONNECT or TRACE, which this gateway never serves.
+    /// CONNECT or TRACE, which this gateway never serves, or a method in lower case.
     #[error("the method is not allowed")]
     Method,
     /// An expectation other than `100-continue` (RFC 9110, 10.1.1).

@@ -62,13 +62,12 @@ pub struct Sessions {
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 impl Sessions {
-    /// Sessions as configured, kept in `store`, which from now on frees them by these limits.
+    /// Sessions as configured, kept in `store`.
     ///
     /// # Panics
     /// Without a single key: the configuration makes one where none is given.
     pub fn new(settings: Settings, store: Arc<MemoryStore>) -> Self {
         let lifetime = settings.lifetime();
-        store.set_lifetime(lifetime);
         Self {
             keys: Keys::new(&settings.keys),
             cookie: settings.cookie,
@@ -121,10 +120,7 @@ impl Sessions {
                 None => Err(self.store.reason(&digest)),
                 Some(session) => match self.lifetime.verdict(&session, now) {
                     Ok(()) => Ok(session),
-                    Err(reason) => {
-                        self.store.end(&session, reason);
-                        Err(session.identity().map(|_| reason))
-                    }
+                    Err(reason) => Err(self.found_over(&session, reason)),
                 },
             };
             match verdict {
@@ -137,6 +133,15 @@ impl Sessions {
             }
         }
         visitor
+    }
+
+    /// Ends a session whose time is up, and says what to tell of it. One that ended another way, just after it was loaded,
+    /// is left alone: if it goes on under a new id, to end it would end what followed.
+    fn found_over(&self, session: &Session, reason: EndReason) -> Option<EndReason> {
+        if session.ended().is_none() {
+            self.store.end(session, reason);
+        }
+        session.identity().and(Some(reason)).filter(|reason| *reason != EndReason::Replaced)
     }
 
     /// The session this connection showed before, while it lives and was seen within the last second. Beyond that the
@@ -278,6 +283,10 @@ mod tests {
         let (first, _) = sessions.sign_in(&victim, alice(), false, start());
         assert_ne!(pair(&first), planted);
         assert!(ask(&sessions, &planted, start()).session().is_none());
+
+        let old = victim.session().expect("held since before the login");
+        let verdict = sessions.lifetime.verdict(old, start()).expect_err("replaced");
+        assert_eq!(sessions.found_over(old, verdict), None, "a request under way during the login");
 
         let again = ask(&sessions, &pair(&first), start());
         let (second, _) = sessions.sign_in(&again, alice(), false, start());

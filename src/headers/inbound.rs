@@ -66,7 +66,7 @@ pub fn inbound(
     fresh_id: impl FnOnce() -> String,
 ) -> Result<Inbound, BadRequest> {
     let RequestHead { method, target, version, mut fields } = head;
-    if matches!(method, Method::CONNECT | Method::TRACE) {
+    if matches!(method, Method::CONNECT | Method::TRACE) || has_two_readings(&method) {
         return Err(BadRequest::Method);
     }
     let target = Target::parse(&method, &target)?;
@@ -114,6 +114,12 @@ pub fn is_navigation(fields: &Fields) -> bool {
         media_type.eq_ignore_ascii_case("text/html")
     };
     !by_script && fields.tokens("accept").any(is_html)
+}
+
+/// Whether applications may take a method for another one: methods are case-sensitive (RFC 9110, section 9.1), but some
+/// applications read `post` as POST, and a route for POST does not.
+fn has_two_readings(method: &Method) -> bool {
+    method.as_str().bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 /// The one host of a request (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
@@ -296,6 +302,16 @@ mod tests {
             let refused = receive(method, target, V11, &[HOST]).expect_err("refused");
             assert_eq!((refused, refused.status().as_u16()), (BadRequest::Method, 405));
         }
+    }
+
+    #[test]
+    fn a_method_in_lower_case_does_not_slip_past_a_rule() {
+        for name in [&b"post"[..], b"Post", b"pOST"] {
+            let method = Method::from_bytes(name).expect("a token");
+            assert_eq!(receive(method, "/", V11, &[HOST]).expect_err("refused"), BadRequest::Method);
+        }
+        let unusual = Method::from_bytes(b"VERSION-CONTROL").expect("a token");
+        assert!(receive(unusual, "/", V11, &[HOST]).is_ok());
     }
 
     #[test]

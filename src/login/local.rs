@@ -65,7 +65,7 @@ impl Local {
     ) -> Result<Self, UsersError> {
         let file: Option<(PathBuf, UsersSource)> = settings.users_file.zip(source);
         let users = Users::new(settings.users, file)?;
-        Ok(Self { users, checker: Checker::new(), throttle, limits })
+        Ok(Self { users, checker: Checker::new().map_err(UsersError::Thread)?, throttle, limits })
     }
 
     /// Counts an attempt. What is too many only because of attempts under way waits until they are over.

@@ -3,6 +3,7 @@
 //! Comes in: a password and hashes (argon2id, RFC 9106; bcrypt as htpasswd writes it). Goes out: yes or no, computed on a
 //! few threads of its own so that hashing never holds up a worker. Never queues without bound, never keeps a password.
 
+use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -83,20 +84,23 @@ struct Job {
 
 impl Checker {
     /// Half as many threads as there are cores, at least one.
-    pub fn new() -> Self {
+    ///
+    /// # Errors
+    /// When the system lets no more threads be started.
+    pub fn new() -> io::Result<Self> {
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self::with_threads((cores / 2).max(1))
     }
 
-    fn with_threads(threads: usize) -> Self {
+    fn with_threads(threads: usize) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..threads {
             let jobs = Arc::clone(&jobs);
             let thread = thread::Builder::new().name("password".to_owned());
-            thread.spawn(move || work(&jobs)).expect("a thread can be started while starting up");
+            thread.spawn(move || work(&jobs))?;
         }
-        Self { queue }
+        Ok(Self { queue })
     }
 
     /// Whether the first of `hashes` is that of `password`. All are computed: the time taken says nothing.
@@ -106,12 +110,6 @@ impl Checker {
             Ok(()) => answered.await.map_err(|_| Busy),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Busy),
         }
-    }
-}
-
-impl Default for Checker {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -172,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_first_hash_decides() {
-        let checker = Checker::with_threads(1);
+        let checker = Checker::with_threads(1).expect("a thread");
         let (right, wrong) = (SecretString::from(argon2("a")), SecretString::from(argon2("b")));
         let password = || Zeroizing::new("a".to_owned());
         assert_eq!(checker.check(vec![right.clone(), wrong.clone()], password()).await, Ok(true));
@@ -182,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_is_said_at_once() {
-        let checker = Checker::with_threads(0);
+        let checker = Checker::with_threads(0).expect("no thread");
         let waiting: Vec<_> = (0..QUEUE)
             .map(|_| {
                 let (answer, answered) = oneshot::channel();

@@ -49,6 +49,9 @@ pub enum UsersError {
         /// What the source said.
         reason: String,
     },
+    /// No thread could be started.
+    #[error("cannot start a thread for the login: {0}")]
+    Thread(std::io::Error),
     /// A user cannot be said in headers.
     #[error("user {user:?}: {source}")]
     User {
@@ -99,7 +102,7 @@ impl Users {
                     }
                 }
             });
-            watcher.expect("a thread can be started while starting up");
+            watcher.map_err(UsersError::Thread)?;
         }
         Ok(users)
     }

@@ -235,6 +235,18 @@ fn a_planted_session_is_dead_after_login() {
 }
 
 #[test]
+fn a_public_page_hands_out_no_ticket_over_the_one_that_is_in_use() {
+    let upstream = EchoUpstream::start();
+    let yaml = "routes: [{ path: /public, access: public }, { path: /, access: optional }]\n\
+                session: { create: always }";
+    let gateway = TestGateway::before(&upstream, yaml);
+    let mut browser = signed_in(&gateway, "alice");
+    assert!(browser.get("/public").headers("set-cookie").is_empty());
+    assert_eq!(who(&mut browser).as_deref(), Some("alice"));
+    assert_eq!(gateway.sessions(), (1, 0));
+}
+
+#[test]
 fn a_client_cannot_choose_its_id() {
     let upstream = EchoUpstream::start();
     let gateway = TestGateway::before(&upstream, OPTIONAL);
