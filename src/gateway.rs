@@ -84,8 +84,15 @@ pub struct Response {
     pub record: Record,
 }
 
+/// What the operator's `headers.response` leaves alone on a response that hands out a ticket: nobody may keep it.
+const WITH_COOKIE: &[&str] = &["cache-control", "set-cookie"];
+/// The same on our own pages and refusals, which bring their own policy.
+const OURS: &[&str] = &["cache-control", "set-cookie", "content-security-policy", "location"];
+
 /// What one step hands to the next when there is something to say to the client.
 struct Reply {
+    /// Fields that the operator's changes leave alone.
+    keeps: &'static [&'static str],
     head: ResponseHead,
     body: Body,
     tunnel: Option<(Tunnel, Option<Arc<Session>>)>,
@@ -121,6 +128,11 @@ impl Gateway {
         &self.settings
     }
 
+    /// Whether a session that opened a tunnel still lives.
+    pub fn is_alive(&self, session: &Session) -> bool {
+        self.sessions().is_alive(session, self.settings.clock.now())
+    }
+
     /// Closes connections to upstreams that have been idle for too long.
     pub fn sweep(&self) {
         self.upstreams.iter().for_each(Upstream::sweep);
@@ -142,7 +154,7 @@ impl Gateway {
             };
             answered.unwrap_or(Err(Refusal::Defect))
         };
-        let (Reply { mut head, body, tunnel }, close) = match reply {
+        let (Reply { keeps, mut head, body, tunnel }, close) = match reply {
             Ok(reply) => (reply, false),
             Err(refusal) => {
                 if trail.request_id.is_empty() {
@@ -151,7 +163,7 @@ impl Gateway {
                 (self.refused(&refusal, &trail, &mut record), refusal.ends_connection())
             }
         };
-        let returning = Returning { request_id: &trail.request_id, secure: trail.secure, now };
+        let returning = Returning { request_id: &trail.request_id, secure: trail.secure, now, keeps };
         headers::finish(&mut head, &self.rules, &returning);
         record.status(head.status);
         Response { head, body, tunnel, close, record }
@@ -215,6 +227,7 @@ impl Gateway {
         let mut reply = self.returned(answer, &visitor);
         if looks_at_sessions && let Some(ticket) = self.sessions().greet(&visitor, now) {
             set_cookie(&mut reply.head, ticket.set_cookie());
+            reply.keeps = WITH_COOKIE;
         }
         Ok(reply)
     }
@@ -224,7 +237,7 @@ impl Gateway {
         let (mut head, body, tunnel) = match answer {
             Answer::Response(head, body) if live::is_event_stream(&head.fields) && !body.is_end() => {
                 let session = visitor.session_held().cloned();
-                let live = Live::new(body, session, self.settings.clone(), self.stopping.clone());
+                let live = Live::new(body, session, &self.settings, self.stopping.clone());
                 (head, Body::Live(Box::new(live)), None)
             }
             Answer::Response(head, body) => (head, Body::from_upstream(body, self.rules.clone()), None),
@@ -234,7 +247,7 @@ impl Gateway {
         };
         let our_cookies = [self.sessions().cookie_name(), NONCE_COOKIES[0], NONCE_COOKIES[1]];
         headers::incoming(&mut head, &our_cookies);
-        Reply { head, body, tunnel }
+        Reply { keeps: &[], head, body, tunnel }
     }
 
     /// What a refused request is answered with.
@@ -243,7 +256,7 @@ impl Gateway {
         record.reason(refusal.status_and_reason().1);
         let (head, bytes) =
             pages::refusal(refusal, trail.asked.as_ref(), &trail.request_id, &self.settings.login);
-        Reply { head, body: Body::Full(bytes), tunnel: None }
+        Reply { keeps: OURS, head, body: Body::Full(bytes), tunnel: None }
     }
 
     fn to_https(&self, inbound: &Inbound) -> Reply {
@@ -254,7 +267,7 @@ impl Gateway {
         let query = inbound.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
         let location = format!("https://{authority}{}{query}", inbound.path.as_str());
         let head = ResponseHead::new(StatusCode::PERMANENT_REDIRECT).with("Location", location);
-        Reply { head, body: Body::Full(Bytes::new()), tunnel: None }
+        Reply { keeps: &[], head, body: Body::Full(Bytes::new()), tunnel: None }
     }
 
     fn take_cookies(&self, inbound: &mut Inbound) -> cookie::Shown {

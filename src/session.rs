@@ -88,6 +88,11 @@ impl Sessions {
         &self.lifetime
     }
 
+    /// Whether a session that something without an end belongs to still lives.
+    pub fn is_alive(&self, session: &Session, now: Timestamp) -> bool {
+        session.ended().is_none() && self.lifetime.verdict(session, now).is_ok()
+    }
+
     /// What signs our tickets and forms.
     pub fn keys(&self) -> &Keys {
         &self.keys

@@ -245,6 +245,13 @@ impl Upstream {
     }
 }
 
+/// A configuration that is gone leaves no idle connections behind, whoever still uses one of its places.
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.pools.iter().for_each(|pool| pool.drop_idle());
+    }
+}
+
 /// An idle connection that is still open. Where the request can be repeated, trying it tells soon enough that it was
 /// closed; where it cannot, the socket is asked before. One on which something has arrived is never used: it would be
 /// taken for the answer.

@@ -11,8 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Frame;
 
+use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::message::Fields;
+use crate::session::Sessions;
 use crate::session::record::Session;
 use crate::upstream::exchange::ResponseBody;
 use crate::wire::WireError;
@@ -28,7 +30,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Live {
     body: Box<ResponseBody>,
     session: Option<Arc<Session>>,
-    settings: Arc<Settings>,
+    sessions: Arc<Sessions>,
+    clock: Clock,
     stopping: Rc<Cell<bool>>,
     look: Deadline,
 }
@@ -45,12 +48,14 @@ impl Live {
     pub fn new(
         body: Box<ResponseBody>,
         session: Option<Arc<Session>>,
-        settings: Arc<Settings>,
+        settings: &Settings,
         stopping: Rc<Cell<bool>>,
     ) -> Self {
         let mut look = Deadline::default();
         look.set(LOOK);
-        Self { body, session, settings, stopping, look }
+        // Not the settings themselves: a stream may outlive many of them.
+        let (sessions, clock) = (settings.sessions.clone(), settings.clock.clone());
+        Self { body, session, sessions, clock, stopping, look }
     }
 
     /// How its end is announced.
@@ -66,7 +71,10 @@ impl Live {
     /// The next piece, or the end.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         while self.look.poll(cx).is_ready() {
-            let over = self.session.as_deref().is_some_and(|session| !self.settings.is_alive(session));
+            let over = self
+                .session
+                .as_deref()
+                .is_some_and(|session| !self.sessions.is_alive(session, self.clock.now()));
             if over || self.stopping.get() {
                 return Poll::Ready(None);
             }

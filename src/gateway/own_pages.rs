@@ -7,7 +7,7 @@ use http::Method;
 use super::body::Body;
 use super::record::Record;
 use super::refusal::Refusal;
-use super::{Gateway, Reply};
+use super::{Gateway, OURS, Reply};
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::Inbound;
@@ -59,6 +59,6 @@ impl Gateway {
             origins: &origins,
         };
         let reply = self.settings.login.answer(ask, self.sessions(), now).await;
-        Ok(Reply { head: reply.head, body: Body::Full(reply.body), tunnel: None })
+        Ok(Reply { keeps: OURS, head: reply.head, body: Body::Full(reply.body), tunnel: None })
     }
 }

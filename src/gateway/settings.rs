@@ -12,7 +12,6 @@ use crate::login::Login;
 use crate::peer::Scheme;
 use crate::route::Route;
 use crate::session::Sessions;
-use crate::session::record::Session;
 use crate::upstream;
 use crate::upstream::connect::ServerTls;
 
@@ -45,14 +44,6 @@ pub struct Settings {
     pub access_log: Arc<AccessLog>,
     /// What time it is.
     pub clock: Clock,
-}
-
-impl Settings {
-    /// Whether a session that something without an end belongs to still lives.
-    pub fn is_alive(&self, session: &Session) -> bool {
-        let verdict = self.sessions.lifetime().verdict(session, self.clock.now());
-        session.ended().is_none() && verdict.is_ok()
-    }
 }
 
 /// `public_url:`

@@ -22,6 +22,8 @@ pub struct Returning<'a> {
     pub secure: bool,
     /// For `Date`, where the upstream sent none (RFC 9110, section 6.6.1).
     pub now: Timestamp,
+    /// Fields that the operator's changes leave alone, in lower case.
+    pub keeps: &'a [&'a str],
 }
 
 /// Turns the upstream's head into the client's, interim ones too. Session instructions must have been read before.
@@ -47,10 +49,11 @@ pub fn finish(response: &mut ResponseHead, rules: &Rules, returning: &Returning<
     if !fields.contains("date") {
         fields.append("Date", Civil::from(returning.now).http_date());
     }
-    for name in &rules.response.remove {
+    let changes = |name: &str| !returning.keeps.iter().any(|kept| kept.eq_ignore_ascii_case(name));
+    for name in rules.response.remove.iter().filter(|name| changes(name)) {
         fields.remove(name);
     }
-    for (name, value) in &rules.response.set {
+    for (name, value) in rules.response.set.iter().filter(|(name, _)| changes(name)) {
         fields.set(name, value);
     }
     if let Some(hsts) = rules.hsts.as_deref().filter(|_| returning.secure) {
@@ -78,8 +81,12 @@ mod tests {
     use super::*;
     use crate::headers::{IdentityNames, ResponseHeaders};
 
-    const RETURNING: Returning<'_> =
-        Returning { request_id: "id", secure: true, now: Timestamp::from_unix_millis(784_111_777_000) };
+    const RETURNING: Returning<'_> = Returning {
+        request_id: "id",
+        secure: true,
+        now: Timestamp::from_unix_millis(784_111_777_000),
+        keeps: &["cache-control"],
+    };
 
     /// Sends a response back; as lines of text.
     fn arrive(

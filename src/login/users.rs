@@ -34,8 +34,20 @@ pub struct Users {
 struct File {
     path: PathBuf,
     source: UsersSource,
-    /// SHA-256 of the contents when last read, whether well or not.
-    seen: Mutex<Option<Vec<u8>>>,
+    /// What was found when it was last read, whether well or not.
+    seen: Mutex<Seen>,
+}
+
+/// The contents of a file, as far as it must be known that they have changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Seen {
+    /// Not looked at yet.
+    #[default]
+    Nothing,
+    /// There was no file, or it could not be read.
+    Missing,
+    /// SHA-256 of them.
+    Contents(Vec<u8>),
 }
 
 /// Users that cannot be taken.
@@ -85,7 +97,7 @@ pub struct Candidate {
 impl Users {
     /// The users of the configuration, and those of the file, which is watched from now on until this is dropped.
     pub fn new(fixed: Vec<LocalUser>, file: Option<(PathBuf, UsersSource)>) -> Result<Arc<Self>, UsersError> {
-        let file = file.map(|(path, source)| File { path, source, seen: Mutex::new(None) });
+        let file = file.map(|(path, source)| File { path, source, seen: Mutex::default() });
         let table = ArcSwap::from_pointee(Table::new(&fixed, &[])?);
         let users = Arc::new(Self { fixed, file, table });
         if users.file.is_some() {
@@ -111,10 +123,13 @@ impl Users {
     pub fn look(&self) -> Result<bool, UsersError> {
         let Some(file) = &self.file else { return Ok(false) };
         let wrong = |reason| UsersError::File { path: file.path.display().to_string(), reason };
-        let contents = std::fs::read(&file.path).ok().map(|text| digest(&SHA256, &text).as_ref().to_vec());
+        let contents = match std::fs::read(&file.path) {
+            Ok(text) => Seen::Contents(digest(&SHA256, &text).as_ref().to_vec()),
+            Err(_) => Seen::Missing,
+        };
         {
             let mut seen = file.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if contents.is_some() && *seen == contents {
+            if *seen == contents {
                 return Ok(false);
             }
             *seen = contents;

@@ -206,7 +206,7 @@ impl Connection {
         let patience = gateway.settings().timeouts.body;
         let Ok(record) = departure.send(&self.link, patience).await else { return broken };
         if let Some((tunnel, session)) = tunnel {
-            return Next::Tunnel(Box::new(Upgraded { tunnel, session, gateway: gateway.clone(), record }));
+            return Next::Tunnel(Box::new(Upgraded { tunnel, session, record }));
         }
         drop(record);
         match keep {

@@ -4,14 +4,12 @@
 //! RFC 6455, section 7.4.1), at the next frame's beginning; when the gateway stops, 1001.
 
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::worker::Worker;
-use crate::gateway::Gateway;
 use crate::gateway::record::Record;
 use crate::session::record::Session;
 use crate::upstream::exchange::Tunnel;
@@ -37,8 +35,6 @@ pub struct Upgraded {
     pub tunnel: Tunnel,
     /// Whose it is, if anybody's.
     pub session: Option<Arc<Session>>,
-    /// Where it is asked whether the session lives.
-    pub gateway: Rc<Gateway>,
     /// Its line in the access log.
     pub record: Record,
 }
@@ -46,7 +42,7 @@ pub struct Upgraded {
 impl Upgraded {
     /// Carries bytes until one end closes, the session ends, or the gateway stops.
     pub async fn run(self, mut link: Link, worker: &Worker) {
-        let Self { tunnel, session, gateway, mut record } = self;
+        let Self { tunnel, session, mut record } = self;
         let early = link.receiver.take_buffered();
         let (client_in, mut client_out) = tokio::io::split(&mut link.stream);
         let Tunnel { stream, start, place: _place } = tunnel;
@@ -57,7 +53,7 @@ impl Upgraded {
             let up = upwards(client_in, upstream_out, &early);
             tokio::select! {
                 () = both(up, down) => None,
-                code = end(session.as_deref(), &gateway, worker) => Some(code),
+                code = end(session.as_deref(), worker) => Some(code),
             }
         };
         if let Some(code) = ended
@@ -80,13 +76,13 @@ async fn both(up: impl Future<Output = ()>, down: impl Future<Output = ()>) {
 }
 
 /// Waits until the session has ended or the gateway stops; says with which code to close.
-async fn end(session: Option<&Session>, gateway: &Gateway, worker: &Worker) -> u16 {
+async fn end(session: Option<&Session>, worker: &Worker) -> u16 {
     loop {
         tokio::time::sleep(LOOK).await;
         if worker.is_draining() {
             return GOING_AWAY;
         }
-        if session.is_some_and(|session| !gateway.settings().is_alive(session)) {
+        if session.is_some_and(|session| !worker.gateway().is_alive(session)) {
             return POLICY_VIOLATION;
         }
     }

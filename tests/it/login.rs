@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Browser, EchoUpstream, Message, PASSWORD, TestGateway, wait_until};
+use crate::support::{Browser, EchoUpstream, Message, PASSWORD, Raw, TestGateway, wait_until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -419,4 +419,19 @@ fn hash() -> &'static str {
         let weak = argon2::Argon2::from(argon2::Params::new(8, 1, 1, None).expect("these are allowed"));
         weak.hash_password_with_salt(PASSWORD.as_bytes(), b"saltsaltsalt").expect("hashed").to_string()
     })
+}
+
+#[test]
+fn the_operators_headers_never_make_the_login_page_public() {
+    let upstream = EchoUpstream::start();
+    let changes =
+        "headers: { response: { set: { Cache-Control: public, Content-Security-Policy: x, X-Mine: y } } }";
+    let gateway = TestGateway::before(&upstream, changes);
+    for path in ["/_cloakroom/login", "/nobody-is-signed-in"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a.example\r\nAccept: text/html\r\n\r\n");
+        let answer = Raw::ask(gateway.address(), request);
+        assert_eq!(answer.headers("cache-control"), ["no-store"], "{path}");
+        assert_ne!(answer.header("content-security-policy"), Some("x"), "{path}");
+        assert_eq!(answer.header("x-mine"), Some("y"), "{path}");
+    }
 }
