@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::sessions::{keys, wait_for_keys};
 use crate::support::{Browser, EchoUpstream, wait_until};
 
@@ -37,8 +39,14 @@ struct Killed(Child);
 
 impl Killed {
     fn signal(&self, name: &str) {
-        let told = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status();
-        assert!(told.expect("kill is there").success());
+        let signal = match name {
+            "HUP" => Signal::HUP,
+            "INT" => Signal::INT,
+            "TERM" => Signal::TERM,
+            other => panic!("no test sends {other}"),
+        };
+        let child = Pid::from_child(&self.0);
+        kill_process(child, signal).expect("it lives");
     }
 
     /// How it ended, if it has.
