@@ -26,7 +26,6 @@ use http::StatusCode;
 use crate::access::Denied;
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
-use crate::clock::civil::Civil;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
 use crate::login::{Login, NONCE_COOKIES};
 use crate::message::{RequestHead, ResponseHead};
@@ -174,8 +173,9 @@ impl Gateway {
         let now = self.settings.clock.now();
         let mut record = Record::open(&self.settings.access_log, peer, version, now);
         let trail = Trail { request_id: request_id::fresh(), ..Trail::default() };
-        let Reply { mut head, body, .. } = self.refused(refusal, &trail, &mut record);
-        head.fields.append("Date", Civil::from(now).http_date());
+        let Reply { keeps, mut head, body, .. } = self.refused(refusal, &trail, &mut record);
+        let returning = Returning { request_id: &trail.request_id, secure: false, now, keeps };
+        headers::finish(&mut head, &self.rules, &returning);
         record.status(head.status);
         Response { head, body, tunnel: None, close: true, record }
     }

@@ -10,6 +10,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::{Method, Version};
+use tokio::io::AsyncWriteExt as _;
+
 use super::tunnel::Upgraded;
 use super::worker::{Busy, Worker};
 use crate::body::RequestBody;
@@ -25,8 +28,6 @@ use crate::wire::framing::{self, Framing};
 use crate::wire::link::Link;
 use crate::wire::receive::Receiver;
 use crate::wire::{HeadLimits, WireError, parse};
-use http::{Method, Version};
-use tokio::io::AsyncWriteExt as _;
 
 mod departure;
 mod linger;

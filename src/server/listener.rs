@@ -131,9 +131,31 @@ impl Listening {
             }
         }
     }
+
+    /// Whoever waits at the socket right now, whether the runtime has heard of them or not; then it is closed.
+    fn last_round(self) -> Vec<Accepted> {
+        let mut accepted = Vec::new();
+        match self {
+            Listening::Tcp(listener) => {
+                let Ok(socket) = listener.into_std() else { return accepted };
+                while let Ok((stream, remote)) = socket.accept() {
+                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                    accepted.extend(stream.map(|stream| Accepted::Tcp(stream, remote)));
+                }
+            }
+            Listening::Unix(listener) => {
+                let Ok(socket) = listener.into_std() else { return accepted };
+                while let Ok((stream, _)) = socket.accept() {
+                    let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
+                    accepted.extend(stream.map(Accepted::Unix));
+                }
+            }
+        }
+        accepted
+    }
 }
 
-/// Takes clients in until the worker stops or the task is aborted.
+/// Takes clients in until the worker stops or the listener is no longer configured.
 pub async fn accept(worker: Rc<Worker>, socket: Socket, door: watch::Receiver<Arc<Door>>) {
     let listening = match socket {
         Socket::Tcp(socket) => TcpListener::from_std(socket).map(Listening::Tcp),
@@ -144,14 +166,18 @@ pub async fn accept(worker: Rc<Worker>, socket: Socket, door: watch::Receiver<Ar
         Err(error) => return tracing::error!("a listener could not start: {error}"),
     };
     let mut complaining = false;
-    let mut draining = pin!(worker.draining());
+    let mut settings = door.clone();
+    let closed = async move { while settings.changed().await.is_ok() {} };
+    let (mut draining, mut closed) = (pin!(worker.draining()), pin!(closed));
     loop {
-        // Whoever was waiting at the door when it closes is still let in: the last round of a worker that stops.
+        // Whoever was waiting at the door when it closes is still let in: the last round of a worker that stops, or of
+        // a listener that is no longer configured.
         let accepted = std::future::poll_fn(|cx| match listening.poll_accept(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+            Poll::Pending if closed.as_mut().poll(cx).is_ready() => Poll::Ready(None),
             Poll::Pending => draining.as_mut().poll(cx).map(|()| None),
         });
-        let Some(accepted) = accepted.await else { return };
+        let Some(accepted) = accepted.await else { break };
         match accepted {
             Ok(accepted) => {
                 complaining = false;
@@ -165,6 +191,9 @@ pub async fn accept(worker: Rc<Worker>, socket: Socket, door: watch::Receiver<Ar
                 tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
             }
         }
+    }
+    for accepted in listening.last_round() {
+        welcome(&worker, accepted, door.borrow().clone());
     }
 }
 

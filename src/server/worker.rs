@@ -150,13 +150,8 @@ type Open = HashMap<ListenAddress, (watch::Sender<Arc<Door>>, JoinHandle<()>)>;
 /// Opens new doors, gives those that stay their new settings, and closes the rest.
 fn open_doors(worker: &Rc<Worker>, open: &mut Open, doors: Vec<(Option<Socket>, Arc<Door>)>) {
     let wanted: Vec<_> = doors.iter().map(|(_, door)| door.address.clone()).collect();
-    open.retain(|address, (_, task)| {
-        let stays = wanted.contains(address);
-        if !stays {
-            task.abort();
-        }
-        stays
-    });
+    // A listener whose settings are gone lets in who is waiting, and ends.
+    open.retain(|address, _| wanted.contains(address));
     for (socket, door) in doors {
         if let Some((settings, _)) = open.get(&door.address) {
             settings.send_replace(door);
