@@ -36,17 +36,11 @@ pub struct RequestBody {
 
 #[derive(Debug)]
 enum Source {
-    Nothing,
     Http1(Rc<RefCell<Link>>),
     Http2(Incoming),
 }
 
 impl RequestBody {
-    /// No body.
-    pub fn empty() -> Self {
-        Self::new(Source::Nothing, Framing::Empty)
-    }
-
     /// A body that arrives on an HTTP/1 connection.
     pub fn http1(link: Rc<RefCell<Link>>, framing: Framing) -> Self {
         // A length of zero is no body: such a request may be repeated like one without.
@@ -124,9 +118,21 @@ impl RequestBody {
         Ok(gathered.freeze())
     }
 
+    /// Takes out of trailers what they may not say, in either direction.
+    pub fn clean(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let Some(rules) = &self.rules else { return frame };
+        match frame.into_trailers() {
+            Ok(trailers) => {
+                let mut fields = Fields::from(&trailers);
+                rules.clean_trailers(&mut fields);
+                Frame::trailers(HeaderMap::from(&fields))
+            }
+            Err(frame) => frame,
+        }
+    }
+
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         match &mut self.source {
-            Source::Nothing => Poll::Ready(None),
             Source::Http1(_) if self.framing == Framing::Empty => Poll::Ready(None),
             Source::Http1(link) => link.borrow_mut().poll_body(cx),
             Source::Http2(body) => Pin::new(body).poll_frame(cx).map_err(|_| WireError::Truncated),
@@ -143,7 +149,7 @@ impl RequestBody {
                 return Err(WireError::BodyTooLarge);
             }
         }
-        Ok(cleaned(frame, self.rules.as_deref()))
+        Ok(self.clean(frame))
     }
 }
 
@@ -173,22 +179,8 @@ impl http_body::Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Nothing => true,
             Source::Http1(link) => link.borrow().receiver.is_done(),
             Source::Http2(body) => body.is_end_stream(),
         }
-    }
-}
-
-/// Takes out of trailers what they may not say.
-pub fn cleaned(frame: Frame<Bytes>, rules: Option<&Rules>) -> Frame<Bytes> {
-    let Some(rules) = rules else { return frame };
-    match frame.into_trailers() {
-        Ok(trailers) => {
-            let mut fields = Fields::from(&trailers);
-            rules.clean_trailers(&mut fields);
-            Frame::trailers(HeaderMap::from(&fields))
-        }
-        Err(frame) => frame,
     }
 }

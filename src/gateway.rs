@@ -33,7 +33,7 @@ use crate::peer::{Peer, Scheme};
 use crate::route::Routes;
 use crate::session::record::Session;
 use crate::session::{Memo, Sessions, Visitor, cookie};
-use crate::upstream::exchange::{Answer, Tunnel};
+use crate::upstream::exchange::{Answer, Tunnel, is_event_stream};
 use crate::upstream::{HostHeader, Upstream};
 use body::Body;
 use isolate::isolate;
@@ -235,12 +235,12 @@ impl Gateway {
     /// How the upstream's answer returns.
     fn returned(&self, answer: Answer, visitor: &Visitor) -> Reply {
         let (mut head, body, tunnel) = match answer {
-            Answer::Response(head, body) if live::is_event_stream(&head.fields) && !body.is_end() => {
+            Answer::Response(head, body) if is_event_stream(&head.fields) && !body.is_end() => {
                 let session = visitor.session_held().cloned();
                 let live = Live::new(body, session, &self.settings, self.stopping.clone());
                 (head, Body::Live(Box::new(live)), None)
             }
-            Answer::Response(head, body) => (head, Body::from_upstream(body, self.rules.clone()), None),
+            Answer::Response(head, body) => (head, Body::from_upstream(body), None),
             Answer::Upgrade(head, tunnel) => {
                 (head, Body::Empty, Some((tunnel, visitor.session_held().cloned())))
             }

@@ -3,15 +3,12 @@
 //! Comes in: nothing, one piece of the gateway's own, or an upstream's pieces. Goes out: the same, never gathered.
 
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::live::Live;
-use crate::body::cleaned;
-use crate::headers::Rules;
 use crate::upstream::exchange::ResponseBody;
 use crate::wire::WireError;
 use crate::wire::framing::Framing;
@@ -24,17 +21,17 @@ pub enum Body {
     /// One piece, the gateway's own.
     Full(Bytes),
     /// What an upstream sends.
-    Upstream(Box<ResponseBody>, Rc<Rules>),
+    Upstream(Box<ResponseBody>),
     /// An event stream.
     Live(Box<Live>),
 }
 
 impl Body {
     /// An upstream's body. One that has arrived already gives its connection back at once, however slow the client is.
-    pub fn from_upstream(mut body: Box<ResponseBody>, rules: Rc<Rules>) -> Self {
+    pub fn from_upstream(mut body: Box<ResponseBody>) -> Self {
         let arrived = body.take_arrived();
         if !body.is_end() {
-            return Body::Upstream(body, rules);
+            return Body::Upstream(body);
         }
         body.finish();
         arrived.map_or(Body::Empty, Body::Full)
@@ -44,7 +41,7 @@ impl Body {
     pub fn poll_request(&mut self, cx: &mut Context<'_>) {
         match self {
             Body::Empty | Body::Full(_) => {}
-            Body::Upstream(body, _) => body.poll_request(cx),
+            Body::Upstream(body) => body.poll_request(cx),
             Body::Live(live) => live.poll_request(cx),
         }
     }
@@ -54,7 +51,7 @@ impl Body {
         match self {
             Body::Empty => Framing::Length(0),
             Body::Full(bytes) => Framing::Length(bytes.len() as u64),
-            Body::Upstream(body, _) => passed_on(body.framing()),
+            Body::Upstream(body) => passed_on(body.framing()),
             Body::Live(live) => passed_on(live.framing()),
         }
     }
@@ -84,11 +81,10 @@ impl http_body::Body for Body {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Body::Live(live) => live.poll_frame(cx),
-            Body::Upstream(body, rules) => {
-                let frame =
-                    ready!(body.poll_frame(cx)).map(|frame| frame.map(|frame| cleaned(frame, Some(rules))));
+            Body::Upstream(body) => {
+                let frame = ready!(body.poll_frame(cx));
                 if body.is_end()
-                    && let Body::Upstream(body, _) = std::mem::replace(&mut *self, Body::Empty)
+                    && let Body::Upstream(body) = std::mem::replace(&mut *self, Body::Empty)
                 {
                     body.finish();
                 }
@@ -101,7 +97,7 @@ impl http_body::Body for Body {
         match self {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_empty(),
-            Body::Upstream(body, _) => body.is_end(),
+            Body::Upstream(body) => body.is_end(),
             Body::Live(_) => false,
         }
     }

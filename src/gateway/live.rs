@@ -13,7 +13,6 @@ use http_body::Frame;
 
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::message::Fields;
 use crate::session::Sessions;
 use crate::session::record::Session;
 use crate::upstream::exchange::ResponseBody;
@@ -34,13 +33,6 @@ pub struct Live {
     clock: Clock,
     stopping: Rc<Cell<bool>>,
     look: Deadline,
-}
-
-/// Whether a response is an event stream.
-pub fn is_event_stream(fields: &Fields) -> bool {
-    const EVENT_STREAM: &[u8] = b"text/event-stream";
-    let start = fields.get("content-type").and_then(|value| value.get(..EVENT_STREAM.len()));
-    start.is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 impl Live {

@@ -259,10 +259,11 @@ fn expects_length(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-fn is_event_stream(fields: &Fields) -> bool {
-    fields
-        .get("content-type")
-        .is_some_and(|value| value.to_ascii_lowercase().starts_with(b"text/event-stream"))
+/// Whether a response is an event stream, which may be silent for as long as it likes.
+pub fn is_event_stream(fields: &Fields) -> bool {
+    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    let start = fields.get("content-type").and_then(|value| value.get(..EVENT_STREAM.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 /// The body of a response, with what is left to send of its request.
@@ -302,9 +303,9 @@ impl ResponseBody {
         let exchange = &mut self.exchange;
         let Connection { receiver, stream, .. } = &mut exchange.connection;
         let frame = receiver.poll_frame(cx, stream);
-        if frame.is_ready() {
+        if let Poll::Ready(frame) = frame {
             exchange.connection.progress.clear();
-            return frame;
+            return Poll::Ready(frame.map(|frame| frame.map(|frame| exchange.body.clean(frame))));
         }
         // The client's body broke off: only the end of the connection says so to an upstream that waits for the rest.
         if matches!(exchange.send_failed, Some(WireError::Truncated)) {
@@ -313,9 +314,7 @@ impl ResponseBody {
         ready!(exchange.poll_patience(cx));
         Poll::Ready(Some(Err(WireError::TimedOut)))
     }
-}
 
-impl ResponseBody {
     /// Gives the connection back for the next request, if it can carry one.
     pub fn finish(self) {
         let Exchange { connection, place, sent, send_failed, reusable, .. } = self.exchange;

@@ -54,6 +54,17 @@ fn hop_by_hop_fields_end_at_the_gateway_both_ways() {
 }
 
 #[test]
+fn trailers_of_an_event_stream_are_cleaned_like_any_other() {
+    let upstream = EchoUpstream::answering(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n\
+         9\r\ndata: 1\n\n\r\n0\r\nX-Checksum: 1\r\nSession-Set: mallory\r\n\r\n",
+    );
+    let gateway = TestGateway::before(&upstream, "routes: [{ path: /, access: public }]");
+    let response = Raw::ask(gateway.address(), "GET / HTTP/1.1\r\nHost: a.example\r\nTE: trailers\r\n\r\n");
+    assert_eq!((response.text().as_str(), response.trailers.as_str()), ("data: 1\n\n", "x-checksum: 1\r\n"));
+}
+
+#[test]
 fn trailers_go_both_ways_without_what_only_a_head_may_say() {
     const TRAILERS: &str = "X-Checksum: 1\r\nX-Auth-User: mallory\r\nx_auth_user: mallory\r\nX-Forwarded-For: mallory\r\n\
         Session-Data: mallory\r\nHost: mallory\r\nContent-Length: 77\r\nTransfer-Encoding: mallory\r\nCookie: a=mallory\r\n\

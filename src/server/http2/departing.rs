@@ -46,7 +46,7 @@ impl Departing {
     ) -> http::Response<Self> {
         let Response { head, body, record, .. } = response;
         let body = if may_have_body(head.status, method) { body } else { Body::Empty };
-        let still_coming = matches!(body, Body::Upstream(..) | Body::Live(_));
+        let still_coming = matches!(body, Body::Upstream(_) | Body::Live(_));
         let waiting = Some(Instant::now());
         let state = Rc::new(RefCell::new(State { body, record, waiting, let_go: false }));
         if still_coming && !patience.is_zero() {
