@@ -1,18 +1,10 @@
 //! Interim responses and expectations (RFC 9110, sections 10.1.1 and 15.2), from end to end.
 
-use crate::support::{EchoUpstream, Raw, TestGateway};
+use crate::support::{EchoUpstream, Raw, TestGateway, assert_refused};
 
 const PUBLIC: &str = "routes: [{ path: /, access: public }]";
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
 const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine";
-
-/// The gateway answers so, with a page of its own.
-#[track_caller]
-fn assert_refused(response: &crate::support::Message, status: u16, reason: &str) {
-    assert_eq!(response.status, status, "{}", response.head);
-    assert_eq!(response.json()["error"], reason);
-    assert!(!response.text().contains("127.0.0.1"), "no addresses: {}", response.text());
-}
 
 #[test]
 fn early_hints_are_relayed_but_not_to_old_clients() {

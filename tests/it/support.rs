@@ -33,3 +33,18 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         std::thread::park_timeout(Duration::from_millis(2));
     }
 }
+
+/// Public routes to one upstream with these settings.
+pub fn public_upstream(settings: &str) -> String {
+    format!(
+        "routes: [{{ path: /, access: public }}]\nupstream: {{ servers: ['http://$UPSTREAM'], {settings} }}"
+    )
+}
+
+/// The gateway answers so, with a page of its own.
+#[track_caller]
+pub fn assert_refused(response: &Message, status: u16, reason: &str) {
+    assert_eq!(response.status, status, "{}", response.head);
+    assert_eq!(response.json()["error"], reason);
+    assert!(!response.text().contains("127.0.0.1"), "no addresses: {}", response.text());
+}

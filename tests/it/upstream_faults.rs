@@ -2,24 +2,11 @@
 
 use std::net::TcpListener;
 
-use crate::support::{EchoUpstream, Raw, TestGateway};
+use crate::support::{EchoUpstream, Raw, TestGateway, assert_refused, public_upstream};
 
 const PUBLIC: &str = "routes: [{ path: /, access: public }]";
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello";
-
-/// Public routes to one upstream with these settings.
-fn settings(upstream: &str) -> String {
-    format!("{PUBLIC}\nupstream: {{ servers: ['http://$UPSTREAM'], {upstream} }}")
-}
-
-/// The gateway answers so, with a page of its own.
-#[track_caller]
-fn assert_refused(response: &crate::support::Message, status: u16, reason: &str) {
-    assert_eq!(response.status, status, "{}", response.head);
-    assert_eq!(response.json()["error"], reason);
-    assert!(!response.text().contains("127.0.0.1"), "no addresses: {}", response.text());
-}
 
 #[test]
 fn a_bad_head_is_answered_502_and_never_relayed() {
@@ -140,7 +127,7 @@ fn an_upstream_that_says_nothing_is_answered_504_and_its_connection_is_not_used_
             conversation.wait_for_end();
         }
     });
-    let gateway = TestGateway::before(&upstream, &settings("timeouts: { response: 100ms }"));
+    let gateway = TestGateway::before(&upstream, &public_upstream("timeouts: { response: 100ms }"));
     for request in [GET, POST] {
         assert_refused(&Raw::ask(gateway.address(), request), 504, "upstream_timeout");
         upstream.wait_for_open_connections(0);
@@ -156,7 +143,7 @@ fn an_upstream_that_stops_in_the_middle_is_visible_after_its_time() {
             conversation.wait_for_end();
         }
     });
-    let gateway = TestGateway::before(&upstream, &settings("timeouts: { response: 100ms }"));
+    let gateway = TestGateway::before(&upstream, &public_upstream("timeouts: { response: 100ms }"));
     let response = Raw::ask(gateway.address(), GET);
     assert_eq!((response.status, response.text().as_str(), response.complete), (200, "half", false));
     upstream.wait_for_open_connections(0);
@@ -177,7 +164,7 @@ fn an_upstream_whose_backlog_is_full_is_answered_in_time() {
     };
     let _crowd: Vec<_> = (0..4).map(|_| fill()).collect();
     let gateway =
-        TestGateway::with(Some(address), &settings("timeouts: { connect: 100ms, response: 100ms }"));
+        TestGateway::with(Some(address), &public_upstream("timeouts: { connect: 100ms, response: 100ms }"));
     assert_refused(&Raw::ask(gateway.address(), GET), 504, "upstream_timeout");
 }
 

@@ -5,25 +5,14 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
 
-use crate::support::{Conversation, EchoUpstream, Raw, TestGateway, wait_until};
+use crate::support::{
+    Conversation, EchoUpstream, Raw, TestGateway, assert_refused, public_upstream, wait_until,
+};
 
 const PUBLIC: &str = "routes: [{ path: /, access: public }]";
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello";
 const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine";
-
-/// Public routes to one upstream with these settings.
-fn settings(upstream: &str) -> String {
-    format!("{PUBLIC}\nupstream: {{ servers: ['http://$UPSTREAM'], {upstream} }}")
-}
-
-/// The gateway answers so, with a page of its own.
-#[track_caller]
-fn assert_refused(response: &crate::support::Message, status: u16, reason: &str) {
-    assert_eq!(response.status, status, "{}", response.head);
-    assert_eq!(response.json()["error"], reason);
-    assert!(!response.text().contains("127.0.0.1"), "no addresses: {}", response.text());
-}
 
 #[test]
 fn bytes_behind_a_response_end_the_upstream_connection_and_reach_nobody() {
@@ -156,7 +145,8 @@ fn a_full_upstream_is_answered_503_and_says_when_to_come_back() {
             let _ = conversation.try_send(FINE);
         }
     });
-    let gateway = TestGateway::before(&upstream, &settings("connections: 1, timeouts: { connect: 100ms }"));
+    let gateway =
+        TestGateway::before(&upstream, &public_upstream("connections: 1, timeouts: { connect: 100ms }"));
     let mut first = Raw::connect(gateway.address());
     first.send(GET);
     upstream.wait_for(1);
