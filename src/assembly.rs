@@ -13,11 +13,10 @@ use crate::admin::{Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::gateway::access_log::{self, AccessLog};
-use crate::gateway::settings::{PublicUrl, Settings};
+use crate::gateway::settings::Settings;
 use crate::login::Login;
 use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
-use crate::peer::Scheme;
 use crate::server::{ListenAddress, Server, ServerError};
 use crate::session::Sessions;
 use crate::session::memory::MemoryStore;
@@ -42,6 +41,9 @@ pub enum AssemblyError {
     #[error("cannot listen on {0} for operators (`admin: off` goes without): {1}")]
     Admin(SocketAddr, io::Error),
 }
+
+/// How often the store is swept.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// A running gateway.
 pub struct Running {
@@ -68,6 +70,7 @@ impl Running {
         let (workers, listeners, drain) = (config.workers, config.listeners.clone(), config.timeouts.drain);
         let settings = settings(config, &store, &throttle, &access_log, &clock)?;
         let server = Server::start(workers, &listeners, &settings)?;
+        sweep_now_and_then(&store).map_err(ServerError::Thread)?;
         readiness.set(true);
         Ok(Self { store, throttle, access_log, log_settings, clock, server, admin, readiness, drain })
     }
@@ -127,6 +130,19 @@ impl Running {
     }
 }
 
+/// Frees what expired sessions hold, also when nobody comes by. The thread ends with the store.
+fn sweep_now_and_then(store: &Arc<MemoryStore>) -> io::Result<()> {
+    let store = Arc::downgrade(store);
+    let sweep = move || {
+        loop {
+            std::thread::sleep(SWEEP_EVERY);
+            let Some(store) = store.upgrade() else { return };
+            store.sweep();
+        }
+    };
+    std::thread::Builder::new().name("sweeper".to_owned()).spawn(sweep).map(drop)
+}
+
 fn start_admin(config: &Config, readiness: &Readiness) -> Result<Option<Admin>, AssemblyError> {
     let start = |settings: &crate::admin::Settings| {
         Admin::start(settings, readiness.clone())
@@ -152,10 +168,6 @@ fn settings(
     let users_file = config.login.local.as_ref().and_then(|local| local.users_file.clone());
     let source = users_file.map(users_source);
     let login = Login::new(config.login, &config.reserved_prefix, source, throttle.clone())?;
-    let public_url = config.public_url.map(|url| PublicUrl {
-        scheme: if url.https { Scheme::Https } else { Scheme::Http },
-        authority: url.origin.split("://").nth(1).unwrap_or_default().to_owned(),
-    });
     Ok(Arc::new(Settings {
         names: config.identity,
         response_headers: config.headers,
@@ -165,7 +177,7 @@ fn settings(
         limits: config.limits,
         timeouts: config.timeouts,
         reserved_prefix: config.reserved_prefix.trim_end_matches('/').to_owned(),
-        public_url,
+        public_url: config.public_url,
         sessions: Arc::new(Sessions::new(config.session, store.clone())),
         login: Arc::new(login),
         access_log: access_log.clone(),

@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use crate::gateway::access_log;
-use crate::gateway::settings::{Limits, Timeouts};
+use crate::gateway::settings::{Limits, PublicUrl, Timeouts};
 use crate::headers::{IdentityNames, ResponseHeaders};
 use crate::route::Route;
 use crate::{admin, login, server, session, upstream};
 
 pub use diagnostic::{Diagnostic, Place, Problems, Severity};
-pub use resolve::public_url::PublicUrl;
 
 pub mod brief;
 pub mod diagnostic;

@@ -144,8 +144,7 @@ fn split(url: &str, config: &Config) -> Result<(Scheme, String, String), String>
 /// How browsers reach us: by `public_url`, or else by the first listener.
 fn own_site(config: &Config) -> (Scheme, String) {
     if let Some(url) = &config.public_url {
-        let scheme = if url.https { Scheme::Https } else { Scheme::Http };
-        return (scheme, url.origin.split_once("://").map_or_else(String::new, |(_, host)| host.to_owned()));
+        return (url.scheme, url.authority.clone());
     }
     let Some(listener) = config.listeners.first() else { return (Scheme::Http, "localhost".to_owned()) };
     let scheme = if listener.tls.is_some() { Scheme::Https } else { Scheme::Http };

@@ -10,8 +10,8 @@ use super::document::{Document, Part};
 use super::file::{File, LogFormat, Workers};
 use super::{Config, LogSettings, file, typed};
 use crate::gateway::access_log;
-use crate::gateway::settings::{Limits, Timeouts};
-use public_url::PublicUrl;
+use crate::gateway::settings::{Limits, PublicUrl, Timeouts};
+use crate::peer::Scheme;
 
 mod admin;
 mod certificate;
@@ -20,7 +20,7 @@ mod keys;
 mod listen;
 pub(super) mod login;
 mod people;
-pub(super) mod public_url;
+mod public_url;
 mod routes;
 mod session;
 mod upstreams;
@@ -214,5 +214,5 @@ fn is_local(address: &std::net::SocketAddr) -> bool {
 
 /// Whether browsers speak https to the gateway or to what stands before it.
 fn is_https(public_url: Option<&PublicUrl>) -> bool {
-    public_url.is_some_and(|url| url.https)
+    public_url.is_some_and(|url| url.scheme == Scheme::Https)
 }

@@ -49,14 +49,14 @@ pub struct Settings {
 /// `public_url:`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
-    /// http or https.
+    /// How browsers speak.
     pub scheme: Scheme,
-    /// Host, with its port unless that is the scheme's own.
+    /// Host in lower case, IPv6 in brackets, with its port unless that is the scheme's own.
     pub authority: String,
 }
 
 impl PublicUrl {
-    /// `scheme://authority`, as browsers write it into `Origin`.
+    /// `scheme://authority`, as browsers write it into `Origin` (RFC 6454, section 6).
     pub fn origin(&self) -> String {
         format!("{}://{}", self.scheme.as_str(), self.authority)
     }

@@ -6,8 +6,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Context, PublicUrl, certificate, is_https, is_local};
+use super::{Context, certificate, is_https, is_local};
 use crate::config::file::{File, Listener, ListenerTls, TlsVersion};
+use crate::gateway::settings::PublicUrl;
 use crate::server::{ListenAddress, ListenerSettings, TlsSettings};
 
 /// All listeners.

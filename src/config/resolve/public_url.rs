@@ -3,20 +3,9 @@
 //! Comes in: `public_url:` as written. Goes out: scheme, host and port. Never has a path.
 
 use super::Context;
+use crate::gateway::settings::PublicUrl;
 use crate::headers::Host;
-
-/// What browsers see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl {
-    /// `https`, not `http`.
-    pub https: bool,
-    /// Host in lower case; IPv6 in brackets.
-    pub host: String,
-    /// Port, the scheme's own where none is given.
-    pub port: u16,
-    /// As browsers write an origin (RFC 6454, section 6): `https://app.example.com`, with the port if it is unusual.
-    pub origin: String,
-}
+use crate::peer::Scheme;
 
 /// Reads `public_url:`.
 pub(super) fn resolve(context: &mut Context, given: Option<&str>) -> Option<PublicUrl> {
@@ -26,8 +15,8 @@ pub(super) fn resolve(context: &mut Context, given: Option<&str>) -> Option<Publ
         Err(why) => {
             context.error("public_url", format!("`{given}` is not a URL for browsers: {why}"));
             // Enough to keep quiet about what follows from it.
-            let https = !given.starts_with("http://");
-            Some(PublicUrl { https, host: String::new(), port: 0, origin: String::new() })
+            let scheme = if given.starts_with("http://") { Scheme::Http } else { Scheme::Https };
+            Some(PublicUrl { scheme, authority: String::new() })
         }
     }
 }
@@ -35,9 +24,9 @@ pub(super) fn resolve(context: &mut Context, given: Option<&str>) -> Option<Publ
 fn parse(given: &str) -> Result<PublicUrl, &'static str> {
     const EXAMPLE: &str = "it needs a scheme\nwrite `https://app.example.com`";
     let (scheme, rest) = given.split_once("://").ok_or(EXAMPLE)?;
-    let https = match scheme.to_ascii_lowercase().as_str() {
-        "https" => true,
-        "http" => false,
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "https" => Scheme::Https,
+        "http" => Scheme::Http,
         _ => return Err("the scheme is neither http nor https\nwrite `https://app.example.com`"),
     };
     let authority = rest.strip_suffix('/').unwrap_or(rest);
@@ -46,12 +35,9 @@ fn parse(given: &str) -> Result<PublicUrl, &'static str> {
     }
     let host =
         Host::parse(authority).ok_or("the host or port is not valid\nwrite `https://app.example.com`")?;
-    let usual = if https { 443 } else { 80 };
-    let port = host.port().unwrap_or(usual);
-    let scheme = if https { "https" } else { "http" };
-    let suffix = if port == usual { String::new() } else { format!(":{port}") };
-    let origin = format!("{scheme}://{}{suffix}", host.name());
-    Ok(PublicUrl { https, host: host.name().to_owned(), port, origin })
+    let port = host.port().filter(|port| *port != scheme.default_port());
+    let suffix = port.map(|port| format!(":{port}")).unwrap_or_default();
+    Ok(PublicUrl { scheme, authority: format!("{}{suffix}", host.name()) })
 }
 
 #[cfg(test)]
@@ -66,7 +52,7 @@ mod tests {
             ("http://localhost:8080", "http://localhost:8080"),
             ("https://[::1]:8443", "https://[::1]:8443"),
         ] {
-            assert_eq!(parse(given).expect("a URL").origin, origin);
+            assert_eq!(parse(given).expect("a URL").origin(), origin);
         }
         for given in
             ["app.example.com", "ftp://x", "https://a/b", "https://u@a", "https://a:99999", "https://"]

@@ -3,9 +3,11 @@
 //! Comes in: `session:` as written, and whether https is in use. Goes out: settings in which `auto` is decided. Never
 //! makes a cookie that a browser would drop.
 
-use super::{Context, PublicUrl, is_https, is_local};
+use super::{Context, is_https, is_local};
 use crate::config::file::{Cookie, CreateSession, File, SameSiteWord, Secure};
+use crate::gateway::settings::PublicUrl;
 use crate::headers::Host;
+use crate::peer::Scheme;
 use crate::server::{ListenAddress, ListenerSettings};
 use crate::session::{CookieSettings, Create, SameSite, Settings};
 
@@ -59,7 +61,7 @@ fn cookie(
 ) -> CookieSettings {
     let given = &file.session.cookie;
     let https = match public_url {
-        Some(url) => url.https,
+        Some(url) => url.scheme == Scheme::Https,
         None => listeners.iter().any(|listener| listener.tls.is_some()),
     };
     let secure = match given.secure.0 {
