@@ -78,7 +78,6 @@ pub enum ServerError {
 /// Running workers.
 pub struct Server {
     workers: Vec<Handle>,
-    crowd: Arc<Crowd>,
     bound: HashSet<ListenAddress>,
     addresses: Vec<SocketAddr>,
 }
@@ -103,7 +102,7 @@ impl Server {
             Handle::start(number, settings.clone(), mine.collect(), crowd.clone())
         };
         let workers = (0..workers).map(start).collect::<Result<_, _>>()?;
-        Ok(Self { workers, crowd, bound: addresses_of(&doors), addresses })
+        Ok(Self { workers, bound: addresses_of(&doors), addresses })
     }
 
     /// Goes on with a new configuration. Listeners that stay keep their sockets, connections stay open; on any error
@@ -137,11 +136,6 @@ impl Server {
     /// Every listener that is open, as configured.
     pub fn listeners(&self) -> impl Iterator<Item = &ListenAddress> {
         self.bound.iter()
-    }
-
-    /// Who is connected.
-    pub fn crowd(&self) -> &Arc<Crowd> {
-        &self.crowd
     }
 
     /// Stops accepting, lets requests under way finish within `longest` (zero: as long as they need), and ends.

@@ -78,11 +78,6 @@ impl Transmitter {
         self.head.extend_from_slice(b"\r\n");
     }
 
-    /// Adds bytes that are no message of ours, such as the remains of a tunnel's start.
-    pub fn raw(&mut self, bytes: &[u8]) {
-        self.head.extend_from_slice(bytes);
-    }
-
     fn status_line(&mut self, status: StatusCode) {
         let reason = status.canonical_reason().unwrap_or("");
         let start = ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"];
