@@ -93,7 +93,7 @@ impl Rules {
             ["authorization", "content-length", "cookie", "expect", "host", "set-cookie", "trailer"];
         let hop = hop::HopByHop::of(trailers);
         trailers.retain(|name, _| {
-            let refused = NEVER.iter().any(|never| name.eq_ignore_ascii_case(never));
+            let refused = NEVER.iter().any(|never| name.eq_ignore_ascii_case(never.as_bytes()));
             !(refused || hop.covers(name) || self.guard.covers(name))
         });
     }

@@ -3,8 +3,6 @@
 //! Comes in: the fields of a head. Goes out: which of them end here (RFC 9110, section 7.6.1): the known ones and
 //! what `Connection` names. Never covers Content-Length, which the codec answers for, whoever names it.
 
-use std::collections::HashSet;
-
 use crate::message::Fields;
 
 const KNOWN: [&str; 9] = [
@@ -23,14 +21,14 @@ const KNOWN: [&str; 9] = [
 #[derive(Debug)]
 pub(super) struct HopByHop {
     /// What `Connection` names beyond the known ones, in lower case; nearly always empty.
-    named: HashSet<String>,
+    named: Vec<String>,
 }
 
 impl HopByHop {
     /// Reads every `Connection` line.
     pub fn of(fields: &Fields) -> Self {
         let beyond = |option: &&str| {
-            !(is_known(option)
+            !(is_known(option.as_bytes())
                 || option.eq_ignore_ascii_case("close")
                 || option.eq_ignore_ascii_case("content-length"))
         };
@@ -38,14 +36,27 @@ impl HopByHop {
     }
 
     /// Whether a field of this name ends here.
-    pub fn covers(&self, name: &str) -> bool {
-        is_known(name) || !self.named.is_empty() && self.named.contains(&name.to_ascii_lowercase())
+    #[inline]
+    pub fn covers(&self, name: &[u8]) -> bool {
+        is_known(name) || self.named.iter().any(|named| named.as_bytes().eq_ignore_ascii_case(name))
     }
 }
 
-fn is_known(name: &str) -> bool {
-    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
+#[inline]
+fn is_known(name: &[u8]) -> bool {
+    KNOWN_LENGTHS >> name.len().min(63) & 1 == 1
+        && KNOWN.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
 }
+
+/// Bit n: some known name is n bytes long. Most names end here.
+const KNOWN_LENGTHS: u64 = {
+    let (mut bits, mut at) = (0, 0);
+    while at < KNOWN.len() {
+        bits |= 1 << KNOWN[at].len();
+        at += 1;
+    }
+    bits
+};
 
 #[cfg(test)]
 mod tests {
@@ -58,10 +69,10 @@ mod tests {
         fields.append("connection", "x-two ,, Content-Length");
         let hop = HopByHop::of(&fields);
         for name in ["x-one", "X-TWO", "Connection", "Keep-Alive", "Transfer-Encoding", "TE", "Upgrade"] {
-            assert!(hop.covers(name), "{name}");
+            assert!(hop.covers(name.as_bytes()), "{name}");
         }
         for name in ["X-Three", "Content-Length", "Trailer", "Sec-WebSocket-Key"] {
-            assert!(!hop.covers(name), "{name}");
+            assert!(!hop.covers(name.as_bytes()), "{name}");
         }
     }
 }

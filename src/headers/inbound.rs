@@ -81,7 +81,7 @@ pub fn inbound(
 
     let hop = HopByHop::of(&fields);
     fields.retain(|name, _| {
-        let codec = name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("expect");
+        let codec = name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"expect");
         !(codec || hop.covers(name) || rules.guard.covers(name))
     });
     let query = target.query.map(str::to_owned);

@@ -34,7 +34,7 @@ pub fn incoming(response: &mut ResponseHead, our_cookies: &[&str]) {
     let hop = HopByHop::of(&response.fields);
     let fields = &mut response.fields;
     fields.retain(|name, value| {
-        let our_cookie = name.eq_ignore_ascii_case("set-cookie") && sets_any(value, our_cookies);
+        let our_cookie = name.eq_ignore_ascii_case(b"set-cookie") && sets_any(value, our_cookies);
         !(our_cookie || is_instruction(name) || hop.covers(name))
     });
     if let Some(protocol) = protocol {

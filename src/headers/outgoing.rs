@@ -33,7 +33,8 @@ pub fn outgoing(
         HostChoice::Preserve => inbound.host.authority(),
         HostChoice::Name(name) => name,
     };
-    put_host_first(&mut fields, authority);
+    // First, as RFC 9110, section 7.2, wants it. Most clients have done so already.
+    fields.set_first("Host", authority.as_bytes());
     append_connection(&mut fields, inbound.upgrade, inbound.takes_trailers);
     if inbound.expects_continue {
         fields.append("Expect", "100-continue");
@@ -59,20 +60,6 @@ fn target(inbound: &Inbound, strip_prefix: Option<&str>) -> String {
         Some(query) => [path, "?", query].concat(),
         None => path.to_owned(),
     }
-}
-
-/// Makes `Host` the first field (RFC 9110, section 7.2). Most clients have done so already.
-fn put_host_first(fields: &mut Fields, authority: &str) {
-    let first = fields.iter().next();
-    if first.is_some_and(|(name, value)| name.eq_ignore_ascii_case("host") && value == authority.as_bytes()) {
-        return;
-    }
-    let mut ordered = Fields::new();
-    ordered.append("Host", authority);
-    for (name, value) in fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")) {
-        ordered.append(name, value);
-    }
-    *fields = ordered;
 }
 
 /// Says what is about our own connection to the upstream.

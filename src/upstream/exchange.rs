@@ -143,8 +143,8 @@ impl Exchange {
         self.reusable = !closes && framing != Framing::UntilClose;
         let length_describes_another = framing == Framing::Empty && head.status != StatusCode::NO_CONTENT;
         head.fields.retain(|name, _| {
-            !(name.eq_ignore_ascii_case("transfer-encoding")
-                || (name.eq_ignore_ascii_case("content-length") && !length_describes_another))
+            !(name.eq_ignore_ascii_case(b"transfer-encoding")
+                || (name.eq_ignore_ascii_case(b"content-length") && !length_describes_another))
         });
         self.connection.receiver.begin_body(framing);
         self.connection.progress.clear();

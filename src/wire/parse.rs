@@ -55,7 +55,7 @@ pub fn request(bytes: &[u8], limits: &HeadLimits) -> Result<RequestHead, WireErr
         return Err(WireError::Malformed("odd method"));
     }
     let method = Method::from_bytes(method).map_err(|_| WireError::Malformed("odd method"))?;
-    if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+    if target.is_empty() || !all(target, |byte| byte.is_ascii_graphic()) {
         return Err(WireError::Malformed("odd request target"));
     }
     let target =
@@ -72,7 +72,7 @@ pub fn response(bytes: &[u8], limits: &HeadLimits) -> Result<(ResponseHead, Vers
     let (Some(b' '), Some(code)) = (line.get(8), line.get(9..12)) else { return Err(odd) };
     let reason_is_fine = match line.get(12) {
         None => true,
-        Some(b' ') => line[13..].iter().all(|&byte| is_value(byte)),
+        Some(b' ') => all(&line[13..], is_value),
         Some(_) => false,
     };
     if !reason_is_fine || !code.iter().all(u8::is_ascii_digit) {
@@ -94,7 +94,13 @@ pub fn fields(mut bytes: &[u8], limits: &HeadLimits) -> Result<Fields, WireError
             return Err(WireError::HeadTooLarge);
         }
         let (name, value) = field(line)?;
-        fields.append(name, value);
+        match trim(value) {
+            // Nearly always: one space, then the value. The line stays as it is.
+            trimmed if value.len() == trimmed.len() + 1 && value[0] == b' ' => {
+                fields.append_line(&bytes[..line.len() + 2], name.len());
+            }
+            trimmed => fields.append(name, trimmed),
+        }
         bytes = rest;
     }
 }
@@ -122,20 +128,25 @@ fn version(bytes: &[u8]) -> Result<Version, WireError> {
     }
 }
 
-fn field(line: &[u8]) -> Result<(&str, &[u8]), WireError> {
-    if matches!(line.first(), Some(b' ' | b'\t')) {
-        return Err(WireError::Malformed("a folded line"));
+/// A field's name and its value with the blanks around it.
+fn field(line: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+    let end_of_name = line.iter().position(|&byte| !is_token(byte)).unwrap_or(line.len());
+    match (end_of_name, line.get(end_of_name)) {
+        (0, Some(b' ' | b'\t')) => Err(WireError::Malformed("a folded line")),
+        (1.., Some(b':')) => {
+            let (name, value) = (&line[..end_of_name], &line[end_of_name + 1..]);
+            let fine = all(value, is_value);
+            if fine { Ok((name, value)) } else { Err(WireError::Malformed("odd character in a field value")) }
+        }
+        (_, None) => Err(WireError::Malformed("a field without a colon")),
+        _ => Err(WireError::Malformed("odd field name")),
     }
-    let colon = memchr::memchr(b':', line).ok_or(WireError::Malformed("a field without a colon"))?;
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
-    if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) {
-        return Err(WireError::Malformed("odd field name"));
-    }
-    if !value.iter().all(|&byte| is_value(byte)) {
-        return Err(WireError::Malformed("odd character in a field value"));
-    }
-    let name = std::str::from_utf8(name).map_err(|_| WireError::Malformed("odd field name"))?;
-    Ok((name, trim(value)))
+}
+
+/// Whether all bytes are of a kind. Without an early end the compiler looks at many of them at a time.
+#[inline(always)]
+fn all(bytes: &[u8], is_fine: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |fine, &byte| fine & is_fine(byte))
 }
 
 fn trim(mut value: &[u8]) -> &[u8] {
@@ -155,7 +166,7 @@ fn is_token(byte: u8) -> bool {
 
 /// A byte that a field value may hold (RFC 9110, section 5.5): visible, space, tab, or beyond ASCII.
 fn is_value(byte: u8) -> bool {
-    byte >= b' ' && byte != 0x7f || byte == b'\t'
+    (byte >= b' ') & (byte != 0x7f) | (byte == b'\t')
 }
 
 const TOKEN: [bool; 256] = {

@@ -85,12 +85,7 @@ impl Transmitter {
     }
 
     fn fields(&mut self, fields: &Fields) {
-        for (name, value) in fields.iter() {
-            self.head.extend_from_slice(name.as_bytes());
-            self.head.extend_from_slice(b": ");
-            self.head.extend_from_slice(value);
-            self.head.extend_from_slice(b"\r\n");
-        }
+        fields.write_to(&mut self.head);
     }
 
     fn begin(&mut self, fields: &Fields, framing: Framing) {
