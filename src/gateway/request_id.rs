@@ -12,11 +12,12 @@ thread_local! {
 /// 128 random bits in hex.
 pub fn fresh() -> String {
     let bytes = STOCK.with_borrow_mut(|stock| stock.pop().unwrap_or_else(|| refill(stock)));
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(HEX[usize::from(digit)]))
-        .collect()
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+    std::str::from_utf8(&text).expect("hex is ASCII").to_owned()
 }
 
 fn refill(stock: &mut Vec<[u8; 16]>) -> [u8; 16] {

@@ -19,10 +19,11 @@ pub struct Host {
 impl Host {
     /// Reads `name`, `name:port`, `127.0.0.1:port` or `[::1]:port`; `None` if it is anything else.
     pub fn parse(authority: &str) -> Option<Self> {
+        let position = |wanted: u8| authority.bytes().position(|byte| byte == wanted);
         let name_length = if authority.starts_with('[') {
-            authority.find(']')? + 1
+            position(b']')? + 1
         } else {
-            authority.find(':').unwrap_or(authority.len())
+            position(b':').unwrap_or(authority.len())
         };
         let (written, rest) = authority.split_at(name_length);
         let port = if rest.is_empty() { None } else { Some(parse_port(rest.strip_prefix(':')?)?) };
@@ -60,14 +61,17 @@ fn normal_name(written: &str) -> Option<Option<String>> {
         return Some((normal != written).then_some(normal));
     }
     let name = written.strip_suffix('.').unwrap_or(written);
-    let in_label = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let valid = name.len() <= 253
-        && name.split('.').all(|label| !label.is_empty() && label.len() <= 63 && label.bytes().all(in_label));
-    if !valid {
-        return None;
+    let (mut label, mut differs) = (0, name.len() != written.len());
+    for byte in name.bytes() {
+        match byte {
+            b'.' if label > 0 => label = 0,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' if label < 63 => label += 1,
+            b'A'..=b'Z' if label < 63 => (label, differs) = (label + 1, true),
+            _ => return None,
+        }
     }
-    let differs = name.len() != written.len() || name.bytes().any(|byte| byte.is_ascii_uppercase());
-    Some(differs.then(|| name.to_ascii_lowercase()))
+    let valid = label > 0 && name.len() <= 253;
+    valid.then(|| differs.then(|| name.to_ascii_lowercase()))
 }
 
 #[cfg(test)]

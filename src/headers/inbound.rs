@@ -65,14 +65,23 @@ pub fn inbound(
     rules: &Rules,
     fresh_id: impl FnOnce() -> String,
 ) -> Result<Inbound, BadRequest> {
-    let RequestHead { method, target, version, mut fields } = head;
+    let RequestHead { method, target: mut raw, version, mut fields } = head;
     if matches!(method, Method::CONNECT | Method::TRACE) || has_two_readings(&method) {
         return Err(BadRequest::Method);
     }
-    let target = Target::parse(&method, &target)?;
+    let target = Target::parse(&method, &raw)?;
     let host = find_host(&target, version, &fields)?;
     let asterisk = target.path == "*";
-    let path = NormalPath::parse(if asterisk { "/" } else { target.path })?;
+    let query = target.query.map(str::to_owned);
+    let path = match target.authority {
+        _ if asterisk => NormalPath::parse("/"),
+        Some(_) => NormalPath::parse(target.path),
+        // The target begins with the path: its text becomes the path's.
+        None => {
+            raw.truncate(target.path.len());
+            NormalPath::parse(raw)
+        }
+    }?;
     let expects_continue = expects_continue(version, &fields)?;
     let upgrade = find_upgrade(&method, version, &fields);
     let takes_trailers = fields.lists("te", "trailers");
@@ -84,7 +93,6 @@ pub fn inbound(
         let codec = name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"expect");
         !(codec || hop.covers(name) || rules.guard.covers(name))
     });
-    let query = target.query.map(str::to_owned);
     Ok(Inbound {
         method,
         version,
@@ -109,17 +117,18 @@ pub fn is_navigation(fields: &Fields) -> bool {
     }
     let by_script =
         fields.get("x-requested-with").is_some_and(|by| by.eq_ignore_ascii_case(b"XMLHttpRequest"));
-    let is_html = |range: &str| {
-        let media_type = range.split_once(';').map_or(range, |(media_type, _)| media_type.trim_end());
-        media_type.eq_ignore_ascii_case("text/html")
+    let is_html = |range: &[u8]| {
+        let media_type = range.split(|&byte| byte == b';').next().unwrap_or_default();
+        media_type.trim_ascii().eq_ignore_ascii_case(b"text/html")
     };
-    !by_script && fields.tokens("accept").any(is_html)
+    let mut ranges = fields.get_all("accept").flat_map(|value| value.split(|&byte| byte == b','));
+    !by_script && ranges.any(is_html)
 }
 
 /// Whether applications may take a method for another one: methods are case-sensitive (RFC 9110, section 9.1), but some
 /// applications read `post` as POST, and a route for POST does not.
 fn has_two_readings(method: &Method) -> bool {
-    method.as_str().bytes().any(|byte| byte.is_ascii_lowercase())
+    *method != Method::GET && method.as_str().bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 /// The one host of a request (RFC 9112, section 3.2; RFC 9113, section 8.3.1).

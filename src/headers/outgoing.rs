@@ -5,7 +5,7 @@
 
 use http::Version;
 
-use super::{Inbound, REQUEST_ID, Rules, Upgrade, identity};
+use super::{Inbound, NormalPath, REQUEST_ID, Rules, Upgrade, identity};
 use crate::access::Pass;
 use crate::message::{Fields, RequestHead};
 
@@ -27,8 +27,8 @@ pub fn outgoing(
     host: HostChoice<'_>,
     rules: &Rules,
 ) -> RequestHead {
-    let target = target(&inbound, strip_prefix);
-    let Inbound { method, version, mut fields, .. } = inbound;
+    let Inbound { method, version, mut fields, path, query, .. } = inbound;
+    let target = if inbound.asterisk { "*".to_owned() } else { target(path, query.as_deref(), strip_prefix) };
     let authority = match host {
         HostChoice::Preserve => inbound.host.authority(),
         HostChoice::Name(name) => name,
@@ -51,15 +51,16 @@ pub fn outgoing(
 }
 
 /// Origin form: the normal path, and the query byte for byte.
-fn target(inbound: &Inbound, strip_prefix: Option<&str>) -> String {
-    if inbound.asterisk {
-        return "*".to_owned();
+fn target(path: NormalPath, query: Option<&str>, strip_prefix: Option<&str>) -> String {
+    let mut target = match strip_prefix {
+        Some(prefix) => path.without_prefix(prefix).to_owned(),
+        None => path.into_string(),
+    };
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(query);
     }
-    let path = strip_prefix.map_or(inbound.path.as_str(), |prefix| inbound.path.without_prefix(prefix));
-    match &inbound.query {
-        Some(query) => [path, "?", query].concat(),
-        None => path.to_owned(),
-    }
+    target
 }
 
 /// Says what is about our own connection to the upstream.

@@ -45,11 +45,11 @@ pub enum InvalidPath {
 
 impl NormalPath {
     /// The normal form of a raw path; the normal form of a normal form is itself.
-    pub fn parse(raw: &str) -> Result<Self, InvalidPath> {
-        if is_normal(raw)? {
-            return Ok(Self { text: raw.to_owned(), encoded_slash: false, parameters: false });
+    pub fn parse(raw: impl AsRef<str> + Into<String>) -> Result<Self, InvalidPath> {
+        if is_normal(raw.as_ref())? {
+            return Ok(Self { text: raw.into(), encoded_slash: false, parameters: false });
         }
-        let text = resolve(&decode_unreserved(raw)?)?;
+        let text = resolve(&decode_unreserved(raw.as_ref())?)?;
         let encoded_slash = text.contains("%2F") || text.contains("%2f");
         let parameters = text.contains(';') || text.contains("%3B") || text.contains("%3b");
         Ok(Self { text, encoded_slash, parameters })
@@ -58,6 +58,11 @@ impl NormalPath {
     /// The path as it goes upstream.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The same, to go on with.
+    pub fn into_string(self) -> String {
+        self.text
     }
 
     /// Whether it holds `%2F`, which only routes with `encoded_slash: keep` let through.

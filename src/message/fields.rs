@@ -79,6 +79,17 @@ impl Fields {
         self.lines.push(line);
     }
 
+    /// Adds a field whose value is written by `write`.
+    pub fn append_with(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.text.len();
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b": ");
+        write(&mut self.text);
+        self.text.extend_from_slice(b"\r\n");
+        let line = self.line(start, name.len());
+        self.lines.push(line);
+    }
+
     /// Adds a field that is in canonical form already: `Name: value` and CRLF, without further blanks around the value.
     pub(crate) fn append_line(&mut self, line: &[u8], name_length: usize) {
         let start = self.text.len();

@@ -92,7 +92,9 @@ impl Transmitter {
         self.fields(fields);
         match framing {
             Framing::Length(length) => {
-                write!(self.head, "Content-Length: {length}\r\n\r\n").expect("a Vec takes everything");
+                self.head.extend_from_slice(b"Content-Length: ");
+                self.head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+                self.head.extend_from_slice(b"\r\n\r\n");
             }
             Framing::Chunked => self.head.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
             Framing::Empty | Framing::UntilClose => self.head.extend_from_slice(b"\r\n"),
