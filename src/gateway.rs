@@ -1,8 +1,8 @@
 //! Gateway: the way of a request, from its head to the head of its response.
 //!
 //! Comes in: a request from any connection, HTTP/1 or HTTP/2. Goes out: a response whose body is still on its way.
-//! `Gateway::answer` asks the questions in order; [`Gateway::handle`] stands around it, with the clock, the log line
-//! and an answer for what was refused. Each worker has its own gateway, so nothing here is locked or shared.
+//! `Gateway::decide` asks the questions in order, `Gateway::answer` does what was decided, and [`Gateway::handle`] stands
+//! around both, with the clock, the log line and an answer for what was refused. Each worker has its own gateway, so nothing here is locked or shared.
 
 pub mod access_log;
 pub mod body;
@@ -38,6 +38,7 @@ use crate::upstream::{HostHeader, Upstream};
 use body::Body;
 use isolate::isolate;
 use live::Live;
+use own_pages::Visit;
 use pages::Asked;
 use record::Record;
 use refusal::Refusal;
@@ -87,6 +88,26 @@ pub struct Response {
 const WITH_COOKIE: &[&str] = &["cache-control", "set-cookie"];
 /// The same on our own pages and refusals, which bring their own policy.
 const OURS: &[&str] = &["cache-control", "set-cookie", "content-security-policy", "location"];
+
+/// What becomes of a request.
+enum Decision<'g> {
+    /// It is answered at once.
+    Reply(Reply),
+    /// It is for one of our own pages.
+    OwnPage(Visit),
+    /// It goes to an upstream.
+    Forward(Forward<'g>),
+}
+
+/// A request on its way to an upstream.
+struct Forward<'g> {
+    upstream: &'g Upstream,
+    outgoing: RequestHead,
+    body: RequestBody,
+    visitor: Visitor,
+    /// A visitor without a session may be given one.
+    greets: bool,
+}
 
 /// What one step hands to the next when there is something to say to the client.
 struct Reply {
@@ -180,7 +201,7 @@ impl Gateway {
         Response { head, body, tunnel: None, close: true, record }
     }
 
-    /// The questions, in order. Each answer is what the next question needs.
+    /// The way of a request: what becomes of it, and then the one wait, for whoever answers it.
     async fn answer(
         &self,
         arrival: Arrival,
@@ -188,18 +209,43 @@ impl Gateway {
         trail: &mut Trail,
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
+        let Forward { upstream, outgoing, body, visitor, greets } =
+            match self.decide(arrival, now, trail, record)? {
+                Decision::Reply(reply) => return Ok(reply),
+                Decision::OwnPage(visit) => return Box::pin(self.page(visit, now, record)).await,
+                Decision::Forward(forward) => forward,
+            };
+        let answered = upstream.send(&outgoing, body).await;
+        record.answered();
+        let answer = answered.map_err(|error| Refusal::of_upstream(upstream.name(), error))?;
+        let mut reply = self.returned(answer, &visitor);
+        if greets && let Some(ticket) = self.sessions().greet(&visitor, now) {
+            set_cookie(&mut reply.head, ticket.set_cookie());
+            reply.keeps = WITH_COOKIE;
+        }
+        Ok(reply)
+    }
+
+    /// The questions, in order. Each answer is what the next question needs, and none of them waits.
+    fn decide(
+        &self,
+        arrival: Arrival,
+        now: Timestamp,
+        trail: &mut Trail,
+        record: &mut Record,
+    ) -> Result<Decision<'_>, Refusal> {
         let Arrival { head, mut body, peer, memo, redirect_to_https } = arrival;
         let mut inbound = headers::inbound(head, &peer, &self.rules, request_id::fresh)?;
         trail.follow(&inbound);
         record.request(&inbound);
         if redirect_to_https {
-            return Ok(self.to_https(&inbound));
+            return Ok(Decision::Reply(self.to_https(&inbound)));
         }
         let limits = (self.settings.limits.body, self.settings.timeouts.body);
         body.restrict(limits.0, limits.1, self.rules.clone()).map_err(Refusal::Wire)?;
         body.count_for(record.received());
         if let Some(page) = self.own_page(inbound.path.as_str()) {
-            return Box::pin(self.page(page.to_owned(), inbound, body, &memo, now, record)).await;
+            return Ok(Decision::OwnPage(Visit { page: page.to_owned(), inbound, body, memo }));
         }
         let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method)?;
         record.route(&route.name);
@@ -221,15 +267,7 @@ impl Gateway {
             HostHeader::Preserve | HostHeader::Upstream => HostChoice::Preserve,
         };
         let outgoing = headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
-        let answered = upstream.send(&outgoing, body).await;
-        record.answered();
-        let answer = answered.map_err(|error| Refusal::of_upstream(upstream.name(), error))?;
-        let mut reply = self.returned(answer, &visitor);
-        if looks_at_sessions && let Some(ticket) = self.sessions().greet(&visitor, now) {
-            set_cookie(&mut reply.head, ticket.set_cookie());
-            reply.keeps = WITH_COOKIE;
-        }
-        Ok(reply)
+        Ok(Decision::Forward(Forward { upstream, outgoing, body, visitor, greets: looks_at_sessions }))
     }
 
     /// How the upstream's answer returns.

@@ -20,7 +20,7 @@
 //!   │ Gateway::handle      │  into a response: everything gets an answer
 //!   └──────────┬───────────┘
 //!   ┌──────────▼───────────┐  headers::inbound     one form of the request, the client's copies of our headers gone
-//!   │ Gateway::answer      │  Routes::find         where to?
+//!   │ Gateway::decide      │  Routes::find         where to?
 //!   │ (questions, in order;│  Sessions::recognise  who?
 //!   │  each answer is what │  Access::admit        may they?
 //!   │  the next one needs) │  headers::outgoing    how it leaves: our headers are set last
@@ -32,7 +32,7 @@
 //!         application
 //! ```
 //!
-//! Requests under the reserved prefix (`/_cloakroom/`) leave `answer` after `inbound` for `gateway::own_pages` and
+//! Requests under the reserved prefix (`/_cloakroom/`) leave `decide` after `inbound` for `gateway::own_pages` and
 //! [`login`]. An upgraded connection (WebSocket) leaves HTTP altogether: `server::tunnel` carries it until its session ends;
 //! `gateway::live` does that for event streams.
 //!

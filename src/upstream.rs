@@ -22,7 +22,7 @@ use crate::body::RequestBody;
 use crate::message::RequestHead;
 use crate::wire::WireError;
 use connect::{Connection, ServerTls, connect};
-use exchange::{Answer, Exchange, Failed};
+use exchange::{Answer, Exchange};
 use pool::{Place, Pool};
 
 /// One entry of `upstreams:`.
@@ -164,15 +164,18 @@ impl Upstream {
         let mut retries = self.settings.retries;
         loop {
             let repeatable = body.is_empty() && is_idempotent(&head.method);
-            let (place, connection) = self.connection(repeatable).await?;
-            let (pool, reused) = (place.pool().clone(), connection.reused);
-            let head_for_server = self.addressed(head, &pool);
-            let head = head_for_server.as_ref().unwrap_or(head);
-            let exchange = Exchange::begin(connection, place, head, body, self.settings.response_timeout);
-            let Failed { error, body: returned } = match exchange.answer().await {
-                Ok(answer) => return Ok(answer),
-                Err(failed) => *failed,
+            let turn = self.turn.replace(self.turn.get().wrapping_add(1));
+            let (place, connection) = match self.at_hand(turn, repeatable) {
+                Some(found) => found,
+                None => Box::pin(self.connection(turn, repeatable)).await?,
             };
+            let reused = connection.reused;
+            let mut exchange = self.begin(connection, place, head, body);
+            let error = match std::future::poll_fn(|cx| exchange.poll_answer(cx)).await {
+                Ok((head, version)) => return exchange.into_answer(head, version),
+                Err(error) => error,
+            };
+            let (pool, returned) = exchange.abandon();
             if !matches!(error, UpstreamError::Closed(_)) || !repeatable || (retries == 0 && !reused) {
                 return Err(error);
             }
@@ -185,6 +188,18 @@ impl Upstream {
             }
             body = returned;
         }
+    }
+
+    fn begin(
+        &self,
+        connection: Connection,
+        place: Place,
+        head: &RequestHead,
+        body: RequestBody,
+    ) -> Box<Exchange> {
+        let head_for_server = self.addressed(head, place.pool());
+        let head = head_for_server.as_ref().unwrap_or(head);
+        Exchange::begin(connection, place, head, body, self.settings.response_timeout)
     }
 
     /// The same head with the server's own name as `Host`, where that is asked for.
@@ -201,13 +216,20 @@ impl Upstream {
         Some(head)
     }
 
+    /// A connection that can be used at once, to the server whose turn it is. Nearly always there is one.
+    fn at_hand(&self, turn: usize, repeatable: bool) -> Option<(Place, Connection)> {
+        let pool = self.from(turn).min_by_key(|pool| self.preference(pool))?;
+        let place = pool.free_place()?;
+        usable_idle(pool, repeatable).map(|connection| (place, connection))
+    }
+
     /// A connection to one of the servers. Before anything is sent every server may be tried, and one that was there
     /// a moment ago is given time to restart.
-    async fn connection(&self, repeatable: bool) -> Result<(Place, Connection), UpstreamError> {
+    async fn connection(&self, turn: usize, repeatable: bool) -> Result<(Place, Connection), UpstreamError> {
         let start = Instant::now();
         loop {
             let mut last_error = UpstreamError::Busy;
-            for pool in self.in_order() {
+            for pool in self.in_order(turn) {
                 let place = match timeout(self.settings.connect_timeout, pool.place()).await {
                     Ok(place) => place,
                     Err(_) => continue,
@@ -232,16 +254,23 @@ impl Upstream {
         }
     }
 
-    /// The servers in the order in which to try them: those that failed a moment ago last.
-    fn in_order(&self) -> Vec<&Rc<Pool>> {
-        let (turn, count) = (self.turn.get(), self.pools.len());
-        self.turn.set(turn.wrapping_add(1));
-        let mut order: Vec<_> = (0..count).map(|step| &self.pools[turn.wrapping_add(step) % count]).collect();
-        if count > 1 {
-            let by_requests = self.settings.balance == Balance::LeastRequests;
-            order.sort_by_key(|pool| (pool.is_passed_over(), if by_requests { pool.active() } else { 0 }));
-        }
+    /// The servers in the order in which to try them.
+    fn in_order(&self, turn: usize) -> Vec<&Rc<Pool>> {
+        let mut order: Vec<_> = self.from(turn).collect();
+        order.sort_by_key(|pool| self.preference(pool));
         order
+    }
+
+    /// The servers, one after the other, from the one whose turn it is.
+    fn from(&self, turn: usize) -> impl Iterator<Item = &Rc<Pool>> {
+        let (before, after) = self.pools.split_at(turn % self.pools.len());
+        after.iter().chain(before)
+    }
+
+    /// The lower, the sooner a server is tried: those that failed a moment ago come last.
+    fn preference(&self, pool: &Pool) -> (bool, usize) {
+        let by_requests = self.settings.balance == Balance::LeastRequests;
+        (pool.is_passed_over(), if by_requests { pool.active() } else { 0 })
     }
 }
 

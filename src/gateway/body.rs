@@ -21,14 +21,14 @@ pub enum Body {
     /// One piece, the gateway's own.
     Full(Bytes),
     /// What an upstream sends.
-    Upstream(Box<ResponseBody>),
+    Upstream(ResponseBody),
     /// An event stream.
     Live(Box<Live>),
 }
 
 impl Body {
     /// An upstream's body. One that has arrived already gives its connection back at once, however slow the client is.
-    pub fn from_upstream(mut body: Box<ResponseBody>) -> Self {
+    pub fn from_upstream(mut body: ResponseBody) -> Self {
         let arrived = body.take_arrived();
         if !body.is_end() {
             return Body::Upstream(body);

@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// An event stream on its way.
 #[derive(Debug)]
 pub struct Live {
-    body: Box<ResponseBody>,
+    body: ResponseBody,
     session: Option<Arc<Session>>,
     sessions: Arc<Sessions>,
     clock: Clock,
@@ -38,7 +38,7 @@ pub struct Live {
 impl Live {
     /// A stream that belongs to `session`, if to any; `stopping` is set when the gateway stops.
     pub fn new(
-        body: Box<ResponseBody>,
+        body: ResponseBody,
         session: Option<Arc<Session>>,
         settings: &Settings,
         stopping: Rc<Cell<bool>>,

@@ -1,6 +1,7 @@
 //! Own pages: requests under the reserved prefix, answered by the gateway itself.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use http::Method;
 
@@ -18,6 +19,15 @@ use crate::session::Memo;
 /// Largest form that is read.
 const LARGEST_FORM: usize = 64 * 1024;
 
+/// A request for one of our pages.
+pub(super) struct Visit {
+    /// What follows the reserved prefix, with its slash.
+    pub page: String,
+    pub inbound: Inbound,
+    pub body: RequestBody,
+    pub memo: Rc<RefCell<Memo>>,
+}
+
 impl Gateway {
     /// The page asked for, if the path is one of ours: what follows the reserved prefix, with its slash.
     pub(super) fn own_page<'p>(&self, path: &'p str) -> Option<&'p str> {
@@ -27,13 +37,11 @@ impl Gateway {
 
     pub(super) async fn page(
         &self,
-        page: String,
-        mut inbound: Inbound,
-        mut body: RequestBody,
-        memo: &RefCell<Memo>,
+        visit: Visit,
         now: Timestamp,
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
+        let Visit { page, mut inbound, mut body, memo } = visit;
         let shown = crate::session::cookie::take(&mut inbound.fields, self.sessions().cookie_name());
         let visitor = self.sessions().recognise_quietly(&shown, &mut memo.borrow_mut(), now);
         record.visitor(&visitor);

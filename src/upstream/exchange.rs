@@ -2,9 +2,11 @@
 //!
 //! Comes in: a connection, a request's head and body. Goes out: interim responses, the response's head, then its body.
 //! Request and response bodies move at the same time, driven by whoever waits for the response: there is no task of
-//! its own, and an exchange that is dropped takes its connection with it.
+//! its own, and an exchange that is dropped takes its connection with it. It lives in one box from its first byte to its
+//! last: moving it about would cost more than the box.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use http_body::Frame;
 
 use super::UpstreamError;
 use super::connect::Connection;
-use super::pool::Place;
+use super::pool::{Place, Pool};
 use crate::body::RequestBody;
 use crate::deadline::Deadline;
 use crate::headers;
@@ -45,24 +47,17 @@ pub struct Exchange {
     sent: bool,
     send_failed: Option<WireError>,
     reusable: bool,
+    /// Of the response, once its head is there.
+    framing: Framing,
 }
 
 /// What an upstream answered.
 #[derive(Debug)]
 pub enum Answer {
     /// A response; its framing fields have been taken out of its head.
-    Response(ResponseHead, Box<ResponseBody>),
+    Response(ResponseHead, ResponseBody),
     /// 101: the connection now belongs to the protocol that was asked for.
     Upgrade(ResponseHead, Tunnel),
-}
-
-/// An exchange without an answer.
-#[derive(Debug)]
-pub struct Failed {
-    /// Why.
-    pub error: UpstreamError,
-    /// What is left of the request's body.
-    pub body: RequestBody,
 }
 
 /// The upstream's end of an upgraded connection.
@@ -84,7 +79,7 @@ impl Exchange {
         head: &RequestHead,
         body: RequestBody,
         patience: Duration,
-    ) -> Self {
+    ) -> Box<Self> {
         let framing = match body.framing() {
             Framing::Empty if expects_length(&head.method) => Framing::Length(0),
             framing => framing,
@@ -96,7 +91,7 @@ impl Exchange {
         }
         let upgrade = head.fields.contains("upgrade");
         let method = head.method.clone();
-        Self {
+        Box::new(Self {
             connection,
             place,
             body,
@@ -108,16 +103,22 @@ impl Exchange {
             sent: false,
             send_failed: None,
             reusable: false,
-        }
+            framing: Framing::Empty,
+        })
     }
 
-    /// Waits for the response's head. On failure the request's body is handed back for another try; whether that is
-    /// allowed, [`UpstreamError`] and the body tell.
-    pub async fn answer(mut self) -> Result<Answer, Box<Failed>> {
-        let (head, version) = match std::future::poll_fn(|cx| self.poll_answer(cx)).await {
-            Ok(head) => head,
-            Err(error) => return Err(self.failed(error)),
-        };
+    /// Gives up: the server, and what is left of the request's body for another try. Whether that is allowed,
+    /// [`UpstreamError`] and the body tell.
+    pub fn abandon(self: Box<Self>) -> (Rc<Pool>, RequestBody) {
+        (self.place.pool().clone(), self.body)
+    }
+
+    /// The answer whose head has arrived.
+    pub fn into_answer(
+        mut self: Box<Self>,
+        mut head: ResponseHead,
+        version: Version,
+    ) -> Result<Answer, UpstreamError> {
         self.place.pool().note_answer();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let start = self.connection.receiver.take_buffered();
@@ -126,34 +127,28 @@ impl Exchange {
                 Tunnel { stream: self.connection.stream, start, place: self.place },
             ));
         }
-        self.into_response(head, version)
-    }
-
-    fn failed(self, error: UpstreamError) -> Box<Failed> {
-        Box::new(Failed { error, body: self.body })
-    }
-
-    fn into_response(mut self, mut head: ResponseHead, version: Version) -> Result<Answer, Box<Failed>> {
-        let framing = match framing::of_response(&head.fields, version, head.status, &self.method) {
-            Ok(framing) => framing,
-            Err(error) => return Err(self.failed(UpstreamError::Bad(error))),
-        };
+        let framing = framing::of_response(&head.fields, version, head.status, &self.method)
+            .map_err(UpstreamError::Bad)?;
         let closes = head.fields.lists("connection", "close")
             || (version == Version::HTTP_10 && !head.fields.lists("connection", "keep-alive"));
         self.reusable = !closes && framing != Framing::UntilClose;
         let length_describes_another = framing == Framing::Empty && head.status != StatusCode::NO_CONTENT;
-        head.fields.retain(|name, _| {
-            !(name.eq_ignore_ascii_case(b"transfer-encoding")
-                || (name.eq_ignore_ascii_case(b"content-length") && !length_describes_another))
-        });
+        head.fields.remove("transfer-encoding");
+        if !length_describes_another {
+            head.fields.remove("content-length");
+        }
         self.connection.receiver.begin_body(framing);
         self.connection.progress.clear();
         let patience = if is_event_stream(&head.fields) { Duration::ZERO } else { self.patience };
-        self.patience = patience;
-        Ok(Answer::Response(head, Box::new(ResponseBody { exchange: self, framing })))
+        (self.patience, self.framing) = (patience, framing);
+        Ok(Answer::Response(head, ResponseBody(self)))
     }
 
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ResponseHead, Version), UpstreamError>> {
+    /// Waits for the response's head.
+    pub fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(ResponseHead, Version), UpstreamError>> {
         loop {
             self.poll_send(cx)?;
             let Connection { receiver, stream, .. } = &mut self.connection;
@@ -268,30 +263,27 @@ pub fn is_event_stream(fields: &Fields) -> bool {
 
 /// The body of a response, with what is left to send of its request.
 #[derive(Debug)]
-pub struct ResponseBody {
-    exchange: Exchange,
-    framing: Framing,
-}
+pub struct ResponseBody(Box<Exchange>);
 
 impl ResponseBody {
     /// How the upstream framed it.
     pub fn framing(&self) -> Framing {
-        self.framing
+        self.0.framing
     }
 
     /// Whether all of it has been taken.
     pub fn is_end(&self) -> bool {
-        self.exchange.connection.receiver.is_done()
+        self.0.connection.receiver.is_done()
     }
 
     /// All of it, where it has arrived already.
     pub fn take_arrived(&mut self) -> Option<Bytes> {
-        self.exchange.connection.receiver.take_arrived()
+        self.0.connection.receiver.take_arrived()
     }
 
     /// Goes on sending the request while the client does not take the response.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) {
-        let exchange = &mut self.exchange;
+        let exchange = &mut self.0;
         if !exchange.sent && exchange.poll_send(cx).is_err() {
             exchange.send_failed = Some(WireError::Truncated);
         }
@@ -300,7 +292,7 @@ impl ResponseBody {
     /// The next piece.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         self.poll_request(cx);
-        let exchange = &mut self.exchange;
+        let exchange = &mut self.0;
         let Connection { receiver, stream, .. } = &mut exchange.connection;
         let frame = receiver.poll_frame(cx, stream);
         if let Poll::Ready(frame) = frame {
@@ -317,7 +309,7 @@ impl ResponseBody {
 
     /// Gives the connection back for the next request, if it can carry one.
     pub fn finish(self) {
-        let Exchange { connection, place, sent, send_failed, reusable, .. } = self.exchange;
+        let Exchange { connection, place, sent, send_failed, reusable, .. } = *self.0;
         if reusable
             && sent
             && send_failed.is_none()

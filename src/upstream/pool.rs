@@ -26,6 +26,8 @@ pub struct Pool {
     active: Cell<usize>,
     answered: Cell<Option<Instant>>,
     failed: Cell<Option<Instant>>,
+    /// The time at the last sweep: near enough for what is counted in many seconds, and free.
+    lately: Cell<Instant>,
 }
 
 /// A request's place at a server; given back when dropped.
@@ -51,6 +53,7 @@ impl Pool {
             active: Cell::new(0),
             answered: Cell::new(None),
             failed: Cell::new(None),
+            lately: Cell::new(Instant::now()),
         }
     }
 
@@ -71,7 +74,7 @@ impl Pool {
 
     /// It has answered.
     pub fn note_answer(&self) {
-        self.answered.set(Some(Instant::now()));
+        self.answered.set(Some(self.lately.get()));
         self.failed.set(None);
     }
 
@@ -83,7 +86,16 @@ impl Pool {
     /// Waits for a place among the open connections.
     pub async fn place(self: &Rc<Self>) -> Place {
         let permit = self.open.acquire().await.expect("the semaphore is never closed");
-        SemaphorePermit::forget(permit);
+        self.take(permit)
+    }
+
+    /// A place, if one is free right now.
+    pub fn free_place(self: &Rc<Self>) -> Option<Place> {
+        self.open.try_acquire().ok().map(|permit| self.take(permit))
+    }
+
+    fn take(self: &Rc<Self>, permit: SemaphorePermit<'_>) -> Place {
+        permit.forget();
         self.active.set(self.active.get() + 1);
         Place { pool: self.clone() }
     }
@@ -100,6 +112,7 @@ impl Pool {
 
     /// Forgets idle connections that have not been used for `longest`, or that their server has closed.
     pub fn sweep(&self, longest: Duration) {
+        self.lately.set(Instant::now());
         self.idle.borrow_mut().retain(|(connection, since)| {
             (longest.is_zero() || since.elapsed() < longest) && !connection.stream.is_stale()
         });
@@ -115,7 +128,7 @@ impl Place {
         connection.progress.clear();
         let mut idle = self.pool.idle.borrow_mut();
         if idle.len() < self.pool.keep_alive {
-            idle.push((connection, Instant::now()));
+            idle.push((connection, self.pool.lately.get()));
         }
     }
 
