@@ -94,7 +94,7 @@ enum Decision<'g> {
     /// It is answered at once.
     Reply(Reply),
     /// It is for one of our own pages.
-    OwnPage(Visit),
+    OwnPage(Box<Visit>),
     /// It goes to an upstream.
     Forward(Forward<'g>),
 }
@@ -159,7 +159,7 @@ impl Gateway {
     }
 
     /// Answers a request, whatever happens.
-    pub async fn handle(&self, arrival: Arrival) -> Response {
+    pub async fn handle(&self, arrival: Box<Arrival>) -> Response {
         let now = self.settings.clock.now();
         let mut record = Record::open(&self.settings.access_log, &arrival.peer, arrival.head.version, now);
         record.head(&arrival.head);
@@ -204,7 +204,7 @@ impl Gateway {
     /// The way of a request: what becomes of it, and then the one wait, for whoever answers it.
     async fn answer(
         &self,
-        arrival: Arrival,
+        arrival: Box<Arrival>,
         now: Timestamp,
         trail: &mut Trail,
         record: &mut Record,
@@ -212,7 +212,7 @@ impl Gateway {
         let Forward { upstream, outgoing, body, visitor, greets } =
             match self.decide(arrival, now, trail, record)? {
                 Decision::Reply(reply) => return Ok(reply),
-                Decision::OwnPage(visit) => return Box::pin(self.page(visit, now, record)).await,
+                Decision::OwnPage(visit) => return Box::pin(self.page(*visit, now, record)).await,
                 Decision::Forward(forward) => forward,
             };
         let answered = upstream.send(&outgoing, body).await;
@@ -229,12 +229,12 @@ impl Gateway {
     /// The questions, in order. Each answer is what the next question needs, and none of them waits.
     fn decide(
         &self,
-        arrival: Arrival,
+        arrival: Box<Arrival>,
         now: Timestamp,
         trail: &mut Trail,
         record: &mut Record,
     ) -> Result<Decision<'_>, Refusal> {
-        let Arrival { head, mut body, peer, memo, redirect_to_https } = arrival;
+        let Arrival { head, mut body, peer, memo, redirect_to_https } = *arrival;
         let mut inbound = headers::inbound(head, &peer, &self.rules, request_id::fresh)?;
         trail.follow(&inbound);
         record.request(&inbound);
@@ -245,7 +245,8 @@ impl Gateway {
         body.restrict(limits.0, limits.1, self.rules.clone()).map_err(Refusal::Wire)?;
         body.count_for(record.received());
         if let Some(page) = self.own_page(inbound.path.as_str()) {
-            return Ok(Decision::OwnPage(Visit { page: page.to_owned(), inbound, body, memo }));
+            let page = page.to_owned();
+            return Ok(Decision::OwnPage(Box::new(Visit { page, inbound, body, memo })));
         }
         let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method)?;
         record.route(&route.name);

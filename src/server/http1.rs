@@ -168,16 +168,18 @@ impl Connection {
         let interim = version == Version::HTTP_11;
         let expects = interim && head.fields.lists("expect", "100-continue");
         self.link.borrow_mut().begin_request(framing, expects, interim);
-        let arrival = Arrival {
+        let arrival = Box::new(Arrival {
             head,
             body: RequestBody::http1(self.link.clone(), framing),
             peer: self.peer.clone(),
             memo: self.memo.clone(),
             redirect_to_https: self.redirect_to_https,
+        });
+        let response = {
+            let work = pin!(gateway.handle(arrival));
+            Watch::new(&self.link, interim).while_waiting(work).await
         };
-        let work = pin!(gateway.handle(arrival));
-        let watch = Watch::new(&self.link, interim);
-        let Some(response) = watch.while_waiting(work).await else { return Next::Close };
+        let Some(response) = response else { return Next::Close };
         self.respond(gateway, response, &method, version, keep).await
     }
 

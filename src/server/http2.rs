@@ -60,7 +60,7 @@ pub async fn serve(
             let (head, body) = received(request);
             let method = head.method.clone();
             let gateway = worker.gateway();
-            let arrival = Arrival { head, body, peer: peer.clone(), memo, redirect_to_https };
+            let arrival = Box::new(Arrival { head, body, peer: peer.clone(), memo, redirect_to_https });
             let response = match within(&gateway.settings().limits, &arrival.head) {
                 Ok(()) => gateway.handle(arrival).await,
                 Err(error) => gateway.unreadable(&Refusal::Wire(error), &peer, http::Version::HTTP_2),

@@ -92,6 +92,11 @@ impl Receiver {
         parse: impl Fn(&[u8]) -> Result<T, WireError>,
     ) -> Poll<Result<T, WireError>> {
         self.room = Room::Small;
+        if self.buffer.is_empty()
+            && let Some(head) = ready!(self.poll_whole_head(cx, stream, limits, &parse))?
+        {
+            return Poll::Ready(Ok(head));
+        }
         loop {
             if self.looked == 0 {
                 let empty = parse::leading_empty_lines(&self.buffer);
@@ -108,6 +113,30 @@ impl Receiver {
                 return Poll::Ready(Err(if nothing { WireError::Closed } else { WireError::Truncated }));
             }
         }
+    }
+
+    /// Reads once, when nothing has been read before. Nearly always a whole head comes in one piece: it is parsed where
+    /// it lies, and only what follows it is kept.
+    fn poll_whole_head<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+        limits: &HeadLimits,
+        parse: impl Fn(&[u8]) -> Result<T, WireError>,
+    ) -> Poll<Result<Option<T>, WireError>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut scratch = ReadBuf::new(scratch);
+            ready!(Pin::new(stream).poll_read(cx, &mut scratch))?;
+            if scratch.filled().is_empty() {
+                return Poll::Ready(Err(WireError::Closed));
+            }
+            let bytes = &scratch.filled()[parse::leading_empty_lines(scratch.filled())..];
+            let length = parse::head_length(bytes, &mut self.looked, limits)?;
+            self.buffer.extend_from_slice(&bytes[length.unwrap_or(0)..]);
+            let Some(length) = length else { return Poll::Ready(Ok(None)) };
+            self.looked = 0;
+            Poll::Ready(parse(&bytes[..length]).map(Some))
+        })
     }
 
     /// Says how the body after the head just read ends.
@@ -137,12 +166,13 @@ impl Receiver {
 
     /// The rest of the body, where all of it is one piece that has arrived already.
     pub fn take_arrived(&mut self) -> Option<Bytes> {
-        let arrived = match &self.body {
-            Body::Length(left) => self.buffer.len() as u64 >= *left,
-            Body::Done | Body::Chunked(_) | Body::UntilClose => false,
-        };
-        let frame = if arrived { self.take_frame().ok().flatten() } else { None };
-        frame.and_then(|frame| frame.into_data().ok())
+        let Body::Length(left) = self.body else { return None };
+        let left = usize::try_from(left).ok().filter(|&left| left <= self.buffer.len())?;
+        self.body = Body::Done;
+        // A buffer that holds nothing else is handed over as it is.
+        let exactly = left == self.buffer.len();
+        let all = if exactly { std::mem::take(&mut self.buffer) } else { self.buffer.split_to(left) };
+        Some(all.freeze())
     }
 
     /// The next piece of the body, its trailers, or its end.
