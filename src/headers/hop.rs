@@ -20,25 +20,29 @@ const KNOWN: [&str; 9] = [
 /// The fields of one head that end at this hop.
 #[derive(Debug)]
 pub(super) struct HopByHop {
-    /// What `Connection` names beyond the known ones, in lower case; nearly always empty.
-    named: Vec<String>,
+    /// What `Connection` names beyond the known ones; nearly always nothing.
+    named: Vec<Box<[u8]>>,
 }
 
 impl HopByHop {
     /// Reads every `Connection` line.
     pub fn of(fields: &Fields) -> Self {
-        let beyond = |option: &&str| {
-            !(is_known(option.as_bytes())
-                || option.eq_ignore_ascii_case("close")
-                || option.eq_ignore_ascii_case("content-length"))
-        };
-        Self { named: fields.tokens("connection").filter(beyond).map(str::to_ascii_lowercase).collect() }
+        let mut named = Vec::new();
+        for value in fields.get_all("connection") {
+            for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                let usual = [&b""[..], b"close", b"content-length"];
+                if !is_known(option) && !usual.iter().any(|usual| option.eq_ignore_ascii_case(usual)) {
+                    named.push(option.into());
+                }
+            }
+        }
+        Self { named }
     }
 
     /// Whether a field of this name ends here.
     #[inline]
     pub fn covers(&self, name: &[u8]) -> bool {
-        is_known(name) || self.named.iter().any(|named| named.as_bytes().eq_ignore_ascii_case(name))
+        is_known(name) || self.named.iter().any(|named| named.eq_ignore_ascii_case(name))
     }
 }
 

@@ -57,8 +57,10 @@ impl Fields {
     /// Every field of this name, in order.
     #[inline]
     pub fn get_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        let lines = if self.may_contain(name) { &self.lines[..] } else { &[] };
-        let called = lines.iter().filter(move |line| line.is_called(name, &self.text));
+        let (wanted, name) = (mark(name.as_bytes()), name.as_bytes());
+        let lines = if self.marks >> wanted & 1 == 1 { &self.lines[..] } else { &[] };
+        let alike = lines.iter().filter(move |line| line.mark == wanted);
+        let called = alike.filter(move |line| line.name(&self.text).eq_ignore_ascii_case(name));
         called.map(|line| line.value(&self.text))
     }
 
