@@ -13,6 +13,8 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
 
+use crate::tickets::Tickets;
+
 /// Makes connections.
 #[derive(Debug)]
 pub struct Greeting {
@@ -40,7 +42,8 @@ impl Greeting {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
             .with_no_client_auth();
-        config.resumption = if resume { Resumption::in_memory_sessions(16) } else { Resumption::disabled() };
+        config.resumption =
+            if resume { Resumption::store(Arc::new(Tickets::default())) } else { Resumption::disabled() };
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         Ok(Self { config: Arc::new(config), name })
     }
