@@ -7,7 +7,8 @@
 //! `load logins TARGET COUNT OUT_COOKIES OUT_USERS [CONNECTIONS] --users FILE` signs the users of `FILE` (a line is a name,
 //! a blank, a password) in at a Cloakroom by plain HTTP, in turn, until there are `COUNT` sessions, and writes `name=value`
 //! of each cookie and, in the other file, whose it is. The gateway must allow it: `login.throttle` with large numbers, and
-//! hashes that cost little, such as argon2id with `m=8,t=1,p=1`. It checks one password per two cores at a time and has
+//! hashes that cost little, such as argon2id with `m=8,t=1,p=1`, and `session.memory.max_sessions` a quarter above `COUNT`: an
+//! eighth of it is for anonymous visitors. It checks one password per two cores at a time and has
 //! room for 64 that wait, so that more than 64 connections only make it answer 503, which is tried again.
 //!
 //! # Fields of a job
