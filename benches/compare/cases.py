@@ -41,6 +41,7 @@ def keep(connections: int, path="/", **more) -> dict:
 
 SESSIONS = Setup(sessions=True)
 
+# A client keeps eight tickets of a server: no more handshakes than that at a time, so that all can be resumed.
 CASES = [
     Case("public", "100 bytes, 64 connections", PLAIN, keep(64)),
     Case("kib64", "64 KiB responses, 16 connections", PLAIN, keep(16, "/bytes/65536")),
@@ -61,8 +62,8 @@ CASES = [
     Case("session-random", "a random cookie for each request, 64 connections", SESSION, keep(64, "/app", cookie_per="request"), SESSIONS),
     Case("tls", "TLS, HTTP/1.1, with session where there is one", [*TLS, "nginx-lua", "haproxy-map", "pingora-moka"], keep(64, "/app", tls=True, cookie_per="connection"), SESSIONS),
     Case("h2", "HTTP/2 over TLS, 8 connections of 32 streams, with session where there is one", [*TLS, "nginx-lua", "haproxy-map"], keep(8, "/app", tls=True), SESSIONS, way="h2"),
-    Case("handshake", "full TLS handshake (ECDSA P-256), one request each, 16 at a time", TLS, keep(16, tls=True, resume=False) | {"keep_alive": False}, SESSIONS),
-    Case("resumed", "resumed TLS handshake, one request each, 16 at a time", TLS, keep(16, tls=True, resume=True) | {"keep_alive": False}, SESSIONS),
+    Case("handshake", "full TLS handshake (ECDSA P-256), one request each, 8 at a time", TLS, keep(8, tls=True, resume=False) | {"keep_alive": False}, SESSIONS),
+    Case("resumed", "resumed TLS handshake, one request each, 8 at a time", TLS, keep(8, tls=True, resume=True) | {"keep_alive": False}, SESSIONS),
     Case("scale", "the same load for each worker: one on one core, two on both", [*CORE, *DOUBLES], keep(64, rate=12_000), figure="cpu", way="scale"),
     Case("idle", "memory of a kept connection without a request", PLAIN, keep(10_000), way="idle", figure="bytes_each", rounds=1, fresh=True),
     Case("memory", "memory of a session", ["cloakroom", "nginx-lua", "haproxy-map", "pingora-moka", "redis"], setup=SESSIONS, way="memory", figure="bytes_each", rounds=1, fresh=True),

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import goals
 import table
-from cases import CASES, CORE, DOUBLES, Case, participants
-from load import Load
+from cases import CASES, DOUBLES, Case, participants
+from generator import Load
 from machine import hardware
 from peers import MISSING, PEERS, Bench, Peer, Setup
 from process import Failed, free_port, stop_all
@@ -42,6 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--seconds", type=float, default=1.5, metavar="S", help="of one run; default: 1.5")
     parser.add_argument("--sessions", type=int, default=1_000_000, metavar="N", help="live sessions; default: 1000000")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="of a void run; default: 3")
     parser.add_argument("--cores", choices=["one", "both"], default="one", help="one for the proxy and one for the load, or both for all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes every figure there")
     parser.add_argument("--cloakroom", type=Path, metavar="PATH", help="another binary than the release build")
@@ -88,7 +89,7 @@ class Comparison:
         # What this program does itself shall not be on the proxy's core.
         os.sched_setaffinity(0, load_cores)
         load = Load(self.bench.load, self.bench.upstream, load_cores, self.bench.folder)
-        self.rig = Rig(self.bench, load, load_cores, options.seconds)
+        self.rig = Rig(self.bench, load, load_cores, options.seconds, options.repeats)
         self.results = table.Results()
         # Who failed in which case.
         self.failed: set[tuple[str, str]] = set()
@@ -105,7 +106,8 @@ class Comparison:
             except Failed as failure:
                 self.leave_out("all", name, failure)
         for double, name in DOUBLES.items():
-            if name in found:
+            # With both cores the others have two workers already.
+            if name in found and self.options.cores == "one":
                 found[double] = PEERS[name](self.bench, 2, [0, 1])
         return found
 
@@ -114,7 +116,7 @@ class Comparison:
         wanted = self.options.cases or [case.name for case in CASES]
         # `half` is half of what nginx does there.
         wanted += ["public"] if "half" in wanted else []
-        cases = [case for case in CASES if case.name in wanted]
+        cases = [case for case in CASES if case.name in wanted and (case.way != "scale" or self.options.cores == "one")]
         for setup, group in itertools.groupby(cases, key=lambda case: (case.setup, case.fresh)):
             self.group(setup[0], list(group))
         return cases

@@ -10,6 +10,8 @@ from peers import Peer, Setup
 from process import Failed
 
 FORGED = "mallory"
+# How the upstream says that it was told no user.
+NOBODY = "-"
 
 
 def verify(peer: Peer, setup: Setup):
@@ -57,7 +59,8 @@ def ask(peer: Peer, secure: bool, path: str, cookie: str | None) -> tuple[int, s
     try:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
-        return response.status, response.getheader("X-Seen-User") or "", len(response.read())
+        seen = response.getheader("X-Seen-User") or NOBODY
+        return response.status, "" if seen == NOBODY else seen, len(response.read())
     except (OSError, http.client.HTTPException) as error:
         raise Failed(f"{path}: {type(error).__name__}: {error}") from None
     finally:

@@ -10,14 +10,13 @@ import threading
 from dataclasses import dataclass, field
 
 from cases import Case
-from load import Load, h2load
+from generator import Load, h2load
 from machine import Reading, forget_peaks, packet_threads, peak, proportional, tree, used
 from peers import Bench, Peer, Setup
 from process import Failed
 
-# The part of the peer's cores that others may have had, and how often a void run is repeated.
+# The part of the peer's cores that others may have had.
 FOREIGN = 0.05
-REPEATS = 3
 # From here on the load program was at its limit.
 LIMIT = 0.98
 
@@ -30,6 +29,7 @@ class Rig:
     load: Load
     load_cores: list[int]
     seconds: float
+    repeats: int
     warmup: float = 0.3
     # Requests per second of nginx in `public`, one figure a round.
     pace: list[float] = field(default_factory=list)
@@ -61,7 +61,7 @@ def result(done: dict, start: tuple[Reading, float], end: tuple[Reading, float],
     use = used(start[0], end[0], end[1] - start[1])
     count = max(1, done["requests"])
     figures = {name: done[name] for name in ["requests", "errors", "wrong", "rps", "first_error"]}
-    figures |= {name: done[name] for name in ["p50_us", "p99_us", "p999_us", "busy"] if name in done}
+    figures |= {name: done[name] for name in ["p50_us", "p99_us", "p999_us", "busy", "handshakes", "resumed"] if name in done}
     figures |= {"cpu": use.cpu / count * 1e6, "user": use.user / count * 1e6, "system": use.system / count * 1e6}
     return figures | {"foreign": use.foreign, "core_busy": use.busy, "peak": peak(peer.pids()), "marks": []}
 
@@ -147,14 +147,25 @@ def void(case: Case, figures: dict) -> str | None:
     # A reload may cost a peer connections: that is told, not hidden by a repetition.
     if figures["errors"] and case.way != "half":
         return f"{figures['errors']} errors ({figures.get('first_error')})"
+    if other := unlike(case, figures):
+        return other
     if figures.get("foreign", 0.0) > FOREIGN:
         return f"others had {figures['foreign']:.0%} of the core"
     return None
 
 
+def unlike(case: Case, figures: dict) -> str | None:
+    """What is wrong with the handshakes, where they are what the case is about."""
+    if "resume" not in case.job or not figures.get("handshakes"):
+        return None
+    part = figures["resumed"] / figures["handshakes"]
+    as_asked = part > 0.95 if case.job["resume"] else part == 0
+    return None if as_asked else f"{part:.0%} of the handshakes were resumed"
+
+
 def measure(rig: Rig, peer: Peer, case: Case) -> dict:
     """The figures of one run that counts, or the last try's with what is wrong with it in `marks`."""
-    for attempt in range(1 + REPEATS):
+    for attempt in range(1 + rig.repeats):
         try:
             figures = WAYS[case.way](rig, peer, case)
         finally:

@@ -6,7 +6,7 @@
 import signal
 import subprocess
 
-from load import log_in
+from generator import log_in
 from peers.base import Bench, Peer, Setup
 
 # argon2id at the least cost of the password below: a million logins shall not take a day.
@@ -62,7 +62,8 @@ class Cloakroom(Peer):
             folder=self.folder,
             log="json" if setup.log else "off",
             upstream=self.bench.upstream,
-            most=max(1_000_000, self.bench.sessions + 1000),
+            # An eighth is for visitors who have not logged in.
+            most=max(1_000_000, self.bench.sessions * 5 // 4),
             routes=routes,
         )
         return [self.bench.cloakroom, "serve", "--config", self.write("config.yaml", text)], {}

@@ -1,6 +1,7 @@
 """nginx: `proxy_pass` with connections to the upstream kept; and with Lua, sessions in a shared dictionary.
 
-Buffering is left on, as it is by default; requests on a connection are not limited.
+Buffering is left on, as it is by default; requests on a connection are not limited. TLS 1.3 is on, as it is by default in newer
+releases: the others speak it, too.
 """
 
 import signal
@@ -37,6 +38,7 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         listen 127.0.0.1:{tls_port} ssl http2 backlog=4096;
+        ssl_protocols TLSv1.2 TLSv1.3;
         ssl_certificate {cert};
         ssl_certificate_key {key};
         {access}

@@ -52,7 +52,12 @@ impl ProxyHttp for Compared {
         Ok(Box::new(HttpPeer::new(self.upstream.as_str(), false, String::new())))
     }
 
-    async fn upstream_request_filter(&self, _session: &mut Session, upstream: &mut RequestHeader, visit: &mut Visit) -> Result<()> {
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        upstream: &mut RequestHeader,
+        visit: &mut Visit,
+    ) -> Result<()> {
         if let Some(user) = &visit.user {
             upstream.insert_header("X-Auth-User", &**user)?;
         }
@@ -86,7 +91,8 @@ fn main() {
     };
     let mut service = http_proxy_service(&server.configuration, compared);
     service.add_tcp(&setting("LISTEN"));
-    let mut tls = TlsSettings::intermediate(&setting("CERT"), &setting("KEY")).expect("the certificate can be read");
+    let mut tls =
+        TlsSettings::intermediate(&setting("CERT"), &setting("KEY")).expect("the certificate can be read");
     tls.enable_h2();
     service.add_tls_with_settings(&setting("LISTEN_TLS"), None, tls);
     server.add_service(service);
