@@ -46,7 +46,7 @@ fn request(cookie: &str) -> Vec<u8> {
 }
 
 fn head(bytes: &[u8]) -> RequestHead {
-    parse::request(bytes, &LIMITS).expect("a request")
+    parse::request(bytes, &LIMITS).expect("a request").expect("a whole one").0
 }
 
 fn sessions() -> Sessions {

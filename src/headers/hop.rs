@@ -5,18 +5,6 @@
 
 use crate::message::Fields;
 
-const KNOWN: [&str; 9] = [
-    "connection",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// The fields of one head that end at this hop.
 #[derive(Debug)]
 pub(super) struct HopByHop {
@@ -29,6 +17,9 @@ impl HopByHop {
     pub fn of(fields: &Fields) -> Self {
         let mut named = Vec::new();
         for value in fields.get_all("connection") {
+            if value.eq_ignore_ascii_case(b"keep-alive") {
+                continue;
+            }
             for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
                 let usual = [&b""[..], b"close", b"content-length"];
                 if !is_known(option) && !usual.iter().any(|usual| option.eq_ignore_ascii_case(usual)) {
@@ -46,21 +37,22 @@ impl HopByHop {
     }
 }
 
+/// Most names are told by their length alone.
 #[inline]
 fn is_known(name: &[u8]) -> bool {
-    KNOWN_LENGTHS >> name.len().min(63) & 1 == 1
-        && KNOWN.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
-}
-
-/// Bit n: some known name is n bytes long. Most names end here.
-const KNOWN_LENGTHS: u64 = {
-    let (mut bits, mut at) = (0, 0);
-    while at < KNOWN.len() {
-        bits |= 1 << KNOWN[at].len();
-        at += 1;
+    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    match name.len() {
+        2 => is("te"),
+        7 => is("upgrade"),
+        10 => is("connection") || is("keep-alive"),
+        14 => is("http2-settings"),
+        16 => is("proxy-connection"),
+        17 => is("transfer-encoding"),
+        18 => is("proxy-authenticate"),
+        19 => is("proxy-authorization"),
+        _ => false,
     }
-    bits
-};
+}
 
 #[cfg(test)]
 mod tests {

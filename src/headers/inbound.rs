@@ -89,10 +89,9 @@ pub fn inbound(
     let request_id = request_id(&client, &fields).unwrap_or_else(fresh_id);
 
     let hop = HopByHop::of(&fields);
-    fields.retain(|name, _| {
-        let codec = name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"expect");
-        !(codec || hop.covers(name) || rules.guard.covers(name))
-    });
+    // How the body is framed, and when it is sent, is for the codec to say.
+    ["content-length", "expect"].into_iter().for_each(|name| fields.remove(name));
+    fields.retain(|name, _| !(hop.covers(name) || rules.guard.covers(name)));
     Ok(Inbound {
         method,
         version,

@@ -51,7 +51,14 @@ impl Fields {
     /// The first field of this name.
     #[inline]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.get_all(name).next()
+        let wanted = mark(name.as_bytes());
+        if self.marks >> wanted & 1 == 0 { None } else { self.find(wanted, name.as_bytes()) }
+    }
+
+    fn find(&self, wanted: u8, name: &[u8]) -> Option<&[u8]> {
+        let is_called =
+            |line: &&Line| line.mark == wanted && line.name(&self.text).eq_ignore_ascii_case(name);
+        self.lines.iter().find(is_called).map(|line| line.value(&self.text))
     }
 
     /// Every field of this name, in order.
@@ -154,8 +161,8 @@ impl Fields {
     /// Whether a comma-separated field lists `token` (RFC 9110, section 5.6.1), without regard to case.
     #[inline]
     pub fn lists(&self, name: &str, token: &str) -> bool {
-        let members = self.get_all(name).flat_map(|value| value.split(|&byte| byte == b','));
-        members.map(<[u8]>::trim_ascii).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+        let is_token = |member: &[u8]| member.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
+        self.get_all(name).any(|value| value.split(|&byte| byte == b',').any(is_token))
     }
 
     /// The members of all comma-separated fields of this name; what is not ASCII is passed over.

@@ -137,7 +137,8 @@ impl Decoder {
             self.state = State::Trailers(seen);
             return Ok(Decoded::More);
         };
-        let trailers = parse::fields(&bytes[..length], &TRAILER_LIMITS)?;
+        let read = parse::fields(&bytes[..length], &TRAILER_LIMITS)?;
+        let (trailers, length) = read.ok_or(WireError::Malformed("odd trailers"))?;
         bytes.advance(length);
         self.state = State::End;
         Ok(Decoded::End(Some(trailers)))

@@ -39,9 +39,9 @@ pub fn leading_empty_lines(bytes: &[u8]) -> usize {
     bytes.chunks_exact(2).take(2).take_while(|pair| pair == b"\r\n").count() * 2
 }
 
-/// A request's head from its complete bytes.
-pub fn request(bytes: &[u8], limits: &HeadLimits) -> Result<RequestHead, WireError> {
-    let (line, rest) = first_line(bytes)?;
+/// A request's head at the start of `bytes`, and its length; `None` while it is not complete.
+pub fn request(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(RequestHead, usize)>, WireError> {
+    let Some((line, rest)) = first_line(bytes)? else { return Ok(None) };
     if line.len() > limits.line {
         return Err(WireError::LineTooLong);
     }
@@ -55,45 +55,54 @@ pub fn request(bytes: &[u8], limits: &HeadLimits) -> Result<RequestHead, WireErr
         return Err(WireError::Malformed("odd method"));
     }
     let method = Method::from_bytes(method).map_err(|_| WireError::Malformed("odd method"))?;
-    if target.is_empty() || !all(target, |byte| byte.is_ascii_graphic()) {
+    if target.is_empty() || count(target, |byte| !byte.is_ascii_graphic()) != 0 {
         return Err(WireError::Malformed("odd request target"));
     }
     let target =
         String::from_utf8(target.to_vec()).map_err(|_| WireError::Malformed("odd request target"))?;
     let version = self::version(version)?;
-    Ok(RequestHead { method, target, version, fields: fields(rest, limits)? })
+    let Some((fields, length)) = fields(rest, limits)? else { return Ok(None) };
+    let length = within(bytes.len() - rest.len() + length, limits)?;
+    Ok(Some((RequestHead { method, target, version, fields }, length)))
 }
 
-/// A response's head from its complete bytes, with the version it was sent in.
-pub fn response(bytes: &[u8], limits: &HeadLimits) -> Result<(ResponseHead, Version), WireError> {
-    let (line, rest) = first_line(bytes)?;
+/// A response's head at the start of `bytes` with the version it was sent in, and its length; `None` while it is not
+/// complete.
+pub fn response(
+    bytes: &[u8],
+    limits: &HeadLimits,
+) -> Result<Option<((ResponseHead, Version), usize)>, WireError> {
+    let Some((line, rest)) = first_line(bytes)? else { return Ok(None) };
     let version = self::version(line.get(..8).unwrap_or_default())?;
     let odd = WireError::Malformed("odd status line");
     let (Some(b' '), Some(code)) = (line.get(8), line.get(9..12)) else { return Err(odd) };
     let reason_is_fine = match line.get(12) {
         None => true,
-        Some(b' ') => all(&line[13..], is_value),
+        Some(b' ') => line[13..].iter().all(|&byte| is_value(byte)),
         Some(_) => false,
     };
     if !reason_is_fine || !code.iter().all(u8::is_ascii_digit) {
         return Err(odd);
     }
     let status = StatusCode::from_bytes(code).ok().filter(|status| status.as_u16() < 600).ok_or(odd)?;
-    Ok((ResponseHead { status, fields: fields(rest, limits)? }, version))
+    let Some((fields, length)) = fields(rest, limits)? else { return Ok(None) };
+    let length = within(bytes.len() - rest.len() + length, limits)?;
+    Ok(Some(((ResponseHead { status, fields }, version), length)))
 }
 
-/// Trailer fields from their complete lines, the empty one included.
-pub fn fields(bytes: &[u8], limits: &HeadLimits) -> Result<Fields, WireError> {
+/// The fields at the start of `bytes`, and their length with the empty line after them; `None` while that is not there.
+pub fn fields(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Fields, usize)>, WireError> {
     let mut fields = Fields::new();
-    // One look at all lines together is cheaper than one at each. Every line ends with a CR: there may be no others.
-    let returns = memchr::memchr_iter(b'\r', bytes).count();
-    let is_text = all(bytes, |byte| is_value(byte) | (byte == b'\r') | (byte == b'\n'));
-    let mut bytes = bytes;
-    loop {
-        let (line, rest) = first_line(bytes)?;
+    let mut start = 0;
+    for line_feed in memchr::memchr_iter(b'\n', bytes) {
+        let line = without_return(&bytes[start..line_feed])?;
         if line.is_empty() {
-            let fine = is_text && returns == fields.len() + 1;
-            return if fine { Ok(fields) } else { Err(WireError::Malformed("odd character in a field value")) };
+            // All lines are looked at together, which is cheaper: of the bytes that no value may hold there are the two
+            // at the end of each line, and no others.
+            let length = line_feed + 1;
+            let fine = count(&bytes[..length], |byte| !is_value(byte)) == 2 * (fields.len() + 1);
+            let odd = WireError::Malformed("odd character in a field value");
+            return if fine { Ok(Some((fields, length))) } else { Err(odd) };
         }
         if fields.len() == limits.fields {
             return Err(WireError::HeadTooLarge);
@@ -102,22 +111,29 @@ pub fn fields(bytes: &[u8], limits: &HeadLimits) -> Result<Fields, WireError> {
         match trim(value) {
             // Nearly always: one space, then the value. The line stays as it is.
             trimmed if value.len() == trimmed.len() + 1 && value[0] == b' ' => {
-                fields.append_line(&bytes[..line.len() + 2], name.len());
+                fields.append_line(&bytes[start..=line_feed], name.len());
             }
             trimmed => fields.append(name, trimmed),
         }
-        bytes = rest;
+        start = line_feed + 1;
     }
+    Ok(None)
+}
+
+fn within(length: usize, limits: &HeadLimits) -> Result<usize, WireError> {
+    if length > limits.bytes { Err(WireError::HeadTooLarge) } else { Ok(length) }
 }
 
 const LONGEST_METHOD: usize = 32;
 
-fn first_line(bytes: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
-    let end = memchr::memchr(b'\n', bytes).ok_or(WireError::Malformed("a line has no end"))?;
-    match bytes[..end].split_last() {
-        Some((b'\r', line)) => Ok((line, &bytes[end + 1..])),
-        _ => Err(WireError::Malformed("a line does not end with CRLF")),
-    }
+/// The first line, if it is complete, and what follows it.
+fn first_line(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, WireError> {
+    let Some(end) = memchr::memchr(b'\n', bytes) else { return Ok(None) };
+    Ok(Some((without_return(&bytes[..end])?, &bytes[end + 1..])))
+}
+
+fn without_return(line: &[u8]) -> Result<&[u8], WireError> {
+    line.strip_suffix(b"\r").ok_or(WireError::Malformed("a line does not end with CRLF"))
 }
 
 fn version(bytes: &[u8]) -> Result<Version, WireError> {
@@ -138,18 +154,18 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
     let end_of_name = line.iter().position(|&byte| !is_token(byte)).unwrap_or(line.len());
     match (end_of_name, line.get(end_of_name)) {
         (0, Some(b' ' | b'\t')) => Err(WireError::Malformed("a folded line")),
-        (1.., Some(b':')) => {
-            Ok((&line[..end_of_name], &line[end_of_name + 1..]))
-        }
+        (1.., Some(b':')) => Ok((&line[..end_of_name], &line[end_of_name + 1..])),
         (_, None) => Err(WireError::Malformed("a field without a colon")),
         _ => Err(WireError::Malformed("odd field name")),
     }
 }
 
-/// Whether all bytes are of a kind. Without an early end the compiler looks at many of them at a time.
+/// How many bytes are of a kind. Without an early end, and with sums that fit into a byte, the compiler looks at many
+/// bytes at a time.
 #[inline(always)]
-fn all(bytes: &[u8], is_fine: impl Fn(u8) -> bool) -> bool {
-    bytes.iter().fold(0, |odd, &byte| odd | u8::from(!is_fine(byte))) == 0
+fn count(bytes: &[u8], is_of_it: impl Fn(u8) -> bool) -> usize {
+    let sum = |bytes: &[u8]| bytes.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(u8::from(is_of_it(byte))));
+    bytes.chunks(255).map(|bytes| usize::from(sum(bytes))).sum()
 }
 
 fn trim(mut value: &[u8]) -> &[u8] {
@@ -197,8 +213,8 @@ mod tests {
     const LIMITS: HeadLimits = HeadLimits { line: 100, bytes: 1000, fields: 5 };
 
     fn read(bytes: &[u8]) -> Result<RequestHead, WireError> {
-        let length = head_length(bytes, &mut 0, &LIMITS)?.ok_or(WireError::Truncated)?;
-        request(&bytes[..length], &LIMITS)
+        head_length(bytes, &mut 0, &LIMITS)?;
+        request(bytes, &LIMITS)?.map(|(head, _)| head).ok_or(WireError::Truncated)
     }
 
     #[test]
@@ -255,8 +271,10 @@ mod tests {
 
     #[test]
     fn responses_are_read_and_odd_ones_refused() {
-        let (head, version) = response(b"HTTP/1.0 404 Not Found\r\nA: b\r\n\r\n", &LIMITS).expect("fine");
-        assert_eq!((head.status, version), (StatusCode::NOT_FOUND, Version::HTTP_10));
+        let read = response(b"HTTP/1.0 404 Not Found\r\nA: b\r\n\r\nrest", &LIMITS).expect("fine");
+        let ((head, version), length) = read.expect("whole");
+        assert_eq!((head.status, version, length), (StatusCode::NOT_FOUND, Version::HTTP_10, 32));
+        assert!(matches!(response(b"HTTP/1.0 404 Not Found\r\nA: b\r\n\r", &LIMITS), Ok(None)));
         assert!(response(b"HTTP/1.1 200\r\n\r\n", &LIMITS).is_ok());
         for odd in [
             "HTTP/1.1 20 OK",

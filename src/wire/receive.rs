@@ -83,17 +83,18 @@ impl Receiver {
         read
     }
 
-    /// Reads until a whole head is there, and lets `parse` make of it what it is.
+    /// Reads until a whole head is there, and lets `parse` make of it what it is: the head and its length,
+    /// `None` while it is not complete.
     pub fn poll_head<T>(
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut Stream,
         limits: &HeadLimits,
-        parse: impl Fn(&[u8]) -> Result<T, WireError>,
+        parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, WireError>,
     ) -> Poll<Result<T, WireError>> {
         self.room = Room::Small;
         if self.buffer.is_empty()
-            && let Some(head) = ready!(self.poll_whole_head(cx, stream, limits, &parse))?
+            && let Some(head) = ready!(self.poll_whole_head(cx, stream, &parse))?
         {
             return Poll::Ready(Ok(head));
         }
@@ -102,11 +103,12 @@ impl Receiver {
                 let empty = parse::leading_empty_lines(&self.buffer);
                 self.buffer.advance(empty);
             }
-            if let Some(length) = parse::head_length(&self.buffer, &mut self.looked, limits)? {
-                let head = parse(&self.buffer[..length]);
+            if parse::head_length(&self.buffer, &mut self.looked, limits)?.is_some()
+                && let Some((head, length)) = parse(&self.buffer)?
+            {
                 self.buffer.advance(length);
                 self.looked = 0;
-                return Poll::Ready(head);
+                return Poll::Ready(Ok(head));
             }
             if ready!(self.poll_fill(cx, stream))? == 0 {
                 let nothing = self.buffer.iter().all(u8::is_ascii_whitespace);
@@ -121,8 +123,7 @@ impl Receiver {
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut Stream,
-        limits: &HeadLimits,
-        parse: impl Fn(&[u8]) -> Result<T, WireError>,
+        parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, WireError>,
     ) -> Poll<Result<Option<T>, WireError>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut scratch = ReadBuf::new(scratch);
@@ -131,11 +132,9 @@ impl Receiver {
                 return Poll::Ready(Err(WireError::Closed));
             }
             let bytes = &scratch.filled()[parse::leading_empty_lines(scratch.filled())..];
-            let length = parse::head_length(bytes, &mut self.looked, limits)?;
-            self.buffer.extend_from_slice(&bytes[length.unwrap_or(0)..]);
-            let Some(length) = length else { return Poll::Ready(Ok(None)) };
-            self.looked = 0;
-            Poll::Ready(parse(&bytes[..length]).map(Some))
+            let (head, length) = parse(bytes)?.map_or((None, 0), |(head, length)| (Some(head), length));
+            self.buffer.extend_from_slice(&bytes[length..]);
+            Poll::Ready(Ok(head))
         })
     }
 
