@@ -155,9 +155,11 @@ impl From<&Fields> for HeaderMap {
     fn from(fields: &Fields) -> Self {
         let mut map = HeaderMap::with_capacity(fields.len());
         for (name, value) in fields.iter() {
-            if let (Ok(name), Ok(value)) =
+            if let (Ok(name), Ok(mut value)) =
                 (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
             {
+                // What no other response says has no place in HPACK's table of what was said before.
+                value.set_sensitive(name == "x-request-id" || name == http::header::SET_COOKIE);
                 map.append(name, value);
             }
         }
