@@ -166,7 +166,9 @@ fn poll_stream(
             Poll::Ready(Some(Ok(Frame::data(data))))
         }
         Some(Err(error)) => Poll::Ready(Some(Err(error))),
-        None => stream.poll_trailers(cx).map(|trailers| trailers.map(|found| found.map(Frame::trailers)).transpose()),
+        None => stream
+            .poll_trailers(cx)
+            .map(|trailers| trailers.map(|found| found.map(Frame::trailers)).transpose()),
     }
 }
 

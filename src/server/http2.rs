@@ -114,8 +114,7 @@ async fn answer(shared: Rc<Shared>, request: Request, mut respond: SendResponse<
     let response = match within(&settings.limits, &head) {
         Ok(()) => {
             let (peer, memo) = (shared.peer.clone(), shared.memo.clone());
-            let arrival =
-                Arrival { head, body, peer, memo, redirect_to_https: shared.redirect_to_https };
+            let arrival = Arrival { head, body, peer, memo, redirect_to_https: shared.redirect_to_https };
             let mut handled = pin!(gateway.handle(arrival));
             let handled = std::future::poll_fn(|cx| match handled.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
@@ -151,15 +150,21 @@ fn within(limits: &Limits, head: &RequestHead) -> Result<(), WireError> {
     if head.target.len() > limits.request_line {
         return Err(WireError::LineTooLong);
     }
-    let fields = head.fields.iter().filter(|(name, _)| *name != "cookie").count();
-    if fields > limits.headers || head.target.len() + head.fields.wire_size() > limits.header_bytes {
+    let (mut count, mut size, mut lengths, mut blanks) = (0, head.target.len(), 0, false);
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    for (name, value) in head.fields.iter() {
+        count += usize::from(name != "cookie");
+        size += name.len() + value.len() + 4;
+        lengths += usize::from(name == "content-length");
+        blanks |= blank(value.first()) || blank(value.last());
+    }
+    if count > limits.headers || size > limits.header_bytes {
         return Err(WireError::HeadTooLarge);
     }
-    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    if head.fields.iter().any(|(_, value)| blank(value.first()) || blank(value.last())) {
+    if blanks {
         return Err(WireError::Malformed("blanks around a field value (RFC 9113, section 8.2.1)"));
     }
-    if head.fields.get_all("content-length").count() > 1 {
+    if lengths > 1 {
         return Err(WireError::Malformed("more than one Content-Length"));
     }
     Ok(())
@@ -171,13 +176,13 @@ fn received(request: Request) -> (RequestHead, RequestBody) {
     let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let target = match parts.uri.authority() {
         Some(authority) if path == "*" && parts.method == http::Method::OPTIONS => {
-            format!("http://{authority}")
+            ["http://", authority.as_str()].concat()
         }
-        Some(_) if path == "*" => path.to_owned(),
-        Some(authority) => format!("http://{authority}{path}"),
-        None => path.to_owned(),
+        Some(authority) if path != "*" => ["http://", authority.as_str(), path].concat(),
+        Some(_) | None => path.to_owned(),
     };
-    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let length =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let fields = Fields::from(&parts.headers);
     let head = RequestHead { method: parts.method, target, version: http::Version::HTTP_2, fields };
     (head, RequestBody::http2(stream, length))

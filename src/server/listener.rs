@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use super::crowd::Seat;
 use super::http1::Connection;
-use super::worker::{Busy, Worker};
 use super::tls::{self, Tls};
+use super::worker::{Busy, Worker};
 use super::{ListenAddress, ListenerSettings, http2};
 use crate::gateway::refusal::Refusal;
 use crate::peer::{Peer, Scheme};

@@ -61,6 +61,8 @@ impl Tls {
             .with_cert_resolver(Arc::new(ByName::load(settings)?));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.ticketer = aws_lc_rs::Ticketer::new()?;
+        // A connection that is resumed hands out the next one.
+        config.send_tls13_tickets = 1;
         let theirs = Arc::new(config.clone());
         config.ignore_client_order = true;
         Ok(Self { ours: Arc::new(config), theirs })

@@ -35,12 +35,7 @@ struct Departing {
 
 /// Sends a response, whole unless the client resets its stream. `patience` is how long a client may take nothing
 /// (zero: any time).
-pub async fn send(
-    response: Response,
-    method: &Method,
-    mut respond: SendResponse<Bytes>,
-    patience: Duration,
-) {
+pub async fn send(response: Response, method: &Method, mut respond: SendResponse<Bytes>, patience: Duration) {
     let Response { head, body, mut record, .. } = response;
     let body = if may_have_body(head.status, method) { body } else { Body::Empty };
     let ends = body.is_end_stream();
