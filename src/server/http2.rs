@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::server::{Builder, SendResponse};
-use h2::{Reason, RecvStream};
 use http::header;
 
 use super::worker::{Busy, Worker};
@@ -88,7 +88,7 @@ async fn run(
     let mut is_draining = false;
     let mut next = |cx: &mut Context<'_>| {
         if vanished.poll(cx).is_ready() {
-            connection.abrupt_shutdown(Reason::NO_ERROR);
+            return Poll::Ready(None);
         }
         if !is_draining && draining.as_mut().poll(cx).is_ready() {
             is_draining = true;

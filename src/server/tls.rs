@@ -156,3 +156,19 @@ fn names_of(certified: &CertifiedKey) -> Vec<String> {
         .map(|certificate| certificate.valid_dns_names().map(str::to_ascii_lowercase).collect())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_clients_that_put_chacha20_first_choose_the_cipher() {
+        const GREASE: CipherSuite = CipherSuite::Unknown(0x3a3a);
+        const CHACHA20: CipherSuite = CipherSuite::TLS13_CHACHA20_POLY1305_SHA256;
+        const AES: CipherSuite = CipherSuite::TLS13_AES_256_GCM_SHA384;
+        assert!(prefers_chacha20(&[CHACHA20, AES]));
+        assert!(prefers_chacha20(&[GREASE, CHACHA20, AES]));
+        assert!(!prefers_chacha20(&[GREASE, AES, CHACHA20]));
+        assert!(!prefers_chacha20(&[]));
+    }
+}

@@ -48,3 +48,28 @@ impl Vanished {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_is_not_heard_of_is_asked_and_then_given_up() {
+        let (start, heard) = (Instant::now(), Rc::new(Cell::new(true)));
+        let mut vanished = Vanished::new(None, heard);
+        std::future::poll_fn(|cx| vanished.poll(cx)).await;
+        assert_eq!(start.elapsed().as_secs(), (PING_AFTER + PING_AFTER + PONG_WITHIN).as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_answers_is_left_alone() {
+        let heard = Rc::new(Cell::new(false));
+        let mut vanished = Vanished::new(None, heard.clone());
+        for _ in 0..20 {
+            // Asked after 30 seconds, heard of within the next 20.
+            let watched = std::future::poll_fn(|cx| vanished.poll(cx));
+            assert!(tokio::time::timeout(PING_AFTER + Duration::from_secs(1), watched).await.is_err());
+            heard.set(true);
+        }
+    }
+}
