@@ -10,9 +10,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body as _, Frame};
-use hyper::body::Incoming;
 
 use crate::deadline::Deadline;
 use crate::headers::Rules;
@@ -36,8 +36,9 @@ pub struct RequestBody {
 
 #[derive(Debug)]
 enum Source {
+    Nothing,
     Http1(Rc<RefCell<Link>>),
-    Http2(Incoming),
+    Http2(RecvStream),
 }
 
 impl RequestBody {
@@ -48,14 +49,14 @@ impl RequestBody {
         Self::new(Source::Http1(link), framing)
     }
 
-    /// A body that arrives on an HTTP/2 stream.
-    pub fn http2(body: Incoming) -> Self {
-        let framing = match body.size_hint().exact() {
-            Some(0) => Framing::Empty,
-            Some(length) => Framing::Length(length),
-            None => Framing::Chunked,
-        };
-        Self::new(Source::Http2(body), framing)
+    /// A body that arrives on an HTTP/2 stream, and how long it says it is.
+    pub fn http2(stream: RecvStream, length: Option<u64>) -> Self {
+        match length {
+            _ if stream.is_end_stream() => Self::new(Source::Nothing, Framing::Empty),
+            Some(0) => Self::new(Source::Http2(stream), Framing::Empty),
+            Some(length) => Self::new(Source::Http2(stream), Framing::Length(length)),
+            None => Self::new(Source::Http2(stream), Framing::Chunked),
+        }
     }
 
     fn new(source: Source, framing: Framing) -> Self {
@@ -133,9 +134,10 @@ impl RequestBody {
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         match &mut self.source {
+            Source::Nothing => Poll::Ready(None),
             Source::Http1(_) if self.framing == Framing::Empty => Poll::Ready(None),
             Source::Http1(link) => link.borrow_mut().poll_body(cx),
-            Source::Http2(body) => Pin::new(body).poll_frame(cx).map_err(|_| WireError::Truncated),
+            Source::Http2(stream) => poll_stream(stream, cx).map_err(|_| WireError::Truncated),
         }
     }
 
@@ -150,6 +152,23 @@ impl RequestBody {
             }
         }
         Ok(self.clean(frame))
+    }
+}
+
+/// The next piece of an HTTP/2 stream. A piece that is taken makes room for another one.
+fn poll_stream(
+    stream: &mut RecvStream,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    match ready!(stream.poll_data(cx)) {
+        Some(Ok(data)) => {
+            stream.flow_control().release_capacity(data.len())?;
+            Poll::Ready(Some(Ok(Frame::data(data))))
+        }
+        Some(Err(error)) => Poll::Ready(Some(Err(error))),
+        None => stream
+            .poll_trailers(cx)
+            .map(|trailers| trailers.map(|found| found.map(Frame::trailers)).transpose()),
     }
 }
 
@@ -180,7 +199,8 @@ impl http_body::Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Http1(link) => link.borrow().receiver.is_done(),
-            Source::Http2(body) => body.is_end_stream(),
+            Source::Nothing => true,
+            Source::Http2(stream) => stream.is_end_stream(),
         }
     }
 }

@@ -14,7 +14,7 @@
 //!   │ server::worker       │  runtime, gateway and upstream connections
 //!   └──────────┬───────────┘
 //!   ┌──────────▼───────────┐  the bytes become a head and a body that is still on its way:
-//!   │ server::http1, http2 │  HTTP/1 by our own strict codec (wire), HTTP/2 by hyper
+//!   │ server::http1, http2 │  HTTP/1 by our own strict codec (wire), HTTP/2 by the h2 crate
 //!   └──────────┬───────────┘
 //!   ┌──────────▼───────────┐  takes the time once, opens the log line, turns a refusal
 //!   │ Gateway::handle      │  into a response: everything gets an answer

@@ -227,7 +227,9 @@ impl From<&Fields> for HeaderMap {
         let mut map = HeaderMap::with_capacity(fields.len());
         for line in &fields.lines {
             let name = HeaderName::from_bytes(line.name(&fields.text));
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(line.value(&fields.text))) {
+            if let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_bytes(line.value(&fields.text))) {
+                // What no other response says has no place in HPACK's table of what was said before.
+                value.set_sensitive(name == "x-request-id" || name == http::header::SET_COOKIE);
                 map.append(name, value);
             }
         }

@@ -1,17 +1,16 @@
-//! HTTP/2: one client's connection, its streams answered side by side (RFC 9113, by hyper).
+//! HTTP/2: one client's connection, its streams answered side by side (RFC 9113, by the `h2` crate).
 //!
 //! Comes in: a connection's bytes. Goes out: each request to the gateway, each response to its stream.
 
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use h2::RecvStream;
+use h2::server::{Builder, SendResponse};
+use http::header;
 
 use super::worker::{Busy, Worker};
 use crate::body::RequestBody;
@@ -26,18 +25,29 @@ use crate::wire::WireError;
 
 mod departing;
 mod guarded;
+mod vanished;
 
-use departing::Departing;
 use guarded::Guarded;
+use vanished::Vanished;
 
 /// Envoy's advice for the edge: streams, window of a stream, window of a connection.
 const STREAMS: u32 = 100;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const HEADER_LIST: u32 = 64 * 1024;
-/// How a peer that vanished is noticed.
-const PING_EVERY: Duration = Duration::from_secs(30);
-const PONG_WITHIN: Duration = Duration::from_secs(20);
+/// What may wait for a client that opens no window, for each stream.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// What the streams of a connection share.
+struct Shared {
+    peer: Rc<Peer>,
+    worker: Rc<Worker>,
+    memo: Rc<RefCell<Memo>>,
+    streams: Rc<Cell<usize>>,
+    redirect_to_https: bool,
+}
+
+type Request = http::Request<RecvStream>;
 
 /// Serves a connection until it ends. `start` are bytes that have been read already.
 pub async fn serve(
@@ -49,61 +59,74 @@ pub async fn serve(
     redirect_to_https: bool,
 ) {
     let timeouts = worker.gateway().settings().timeouts;
-    let streams = Rc::new(Cell::new(0_usize));
-    let memo: Rc<RefCell<Memo>> = Rc::default();
-    let io = Guarded::new(stream, start, streams.clone(), timeouts);
+    let (streams, heard) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(true)));
+    let io = Guarded::new(stream, start, streams.clone(), heard.clone(), timeouts);
+    let draining = worker.clone();
+    let shared = Rc::new(Shared { peer, worker, memo: Rc::default(), streams, redirect_to_https });
     busy.set(true);
-    let service = service_fn(|request| {
-        let (peer, memo, worker) = (peer.clone(), memo.clone(), worker.clone());
-        let under_way = UnderWay::begin(&streams);
-        async move {
-            let (head, body) = received(request);
-            let method = head.method.clone();
-            let gateway = worker.gateway();
-            let arrival = Box::new(Arrival { head, body, peer: peer.clone(), memo, redirect_to_https });
-            let response = match within(&gateway.settings().limits, &arrival.head) {
-                Ok(()) => gateway.handle(arrival).await,
-                Err(error) => gateway.unreadable(&Refusal::Wire(error), &peer, http::Version::HTTP_2),
-            };
-            Ok::<_, Infallible>(Departing::response(response, &method, under_way, timeouts.body))
-        }
-    });
-    let mut builder = hyper::server::conn::http2::Builder::new(Local);
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(HEADER_LIST)
-        .max_send_buf_size(64 * 1024)
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PONG_WITHIN)
-        .auto_date_header(false);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let draining = worker.draining();
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = draining => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
+    if let Err(error) = run(io, heard, &shared, draining.draining()).await {
         tracing::debug!("HTTP/2 connection ended: {error}");
     }
 }
 
-/// Runs hyper's tasks on this worker.
-#[derive(Clone, Copy)]
-struct Local;
-
-impl<F> hyper::rt::Executor<F> for Local
-where
-    F: Future<Output = ()> + 'static,
-{
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(task);
+async fn run(
+    io: Guarded,
+    heard: Rc<Cell<bool>>,
+    shared: &Rc<Shared>,
+    draining: impl Future<Output = ()>,
+) -> Result<(), h2::Error> {
+    let mut connection = Builder::new()
+        .max_concurrent_streams(STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEADER_LIST)
+        .max_send_buffer_size(SEND_BUFFER)
+        .handshake(io)
+        .await?;
+    let mut vanished = Vanished::new(connection.ping_pong(), heard);
+    let mut draining = pin!(draining);
+    let mut is_draining = false;
+    let mut next = |cx: &mut Context<'_>| {
+        if vanished.poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if !is_draining && draining.as_mut().poll(cx).is_ready() {
+            is_draining = true;
+            connection.graceful_shutdown();
+        }
+        connection.poll_accept(cx)
+    };
+    while let Some(accepted) = std::future::poll_fn(&mut next).await {
+        let (request, respond) = accepted?;
+        // In a box, so that the task that is made for it is small enough to move.
+        tokio::task::spawn_local(Box::pin(answer(shared.clone(), request, respond)));
     }
+    Ok(())
+}
+
+/// Answers one request, unless the client loses interest.
+async fn answer(shared: Rc<Shared>, request: Request, mut respond: SendResponse<Bytes>) {
+    let _under_way = UnderWay::begin(&shared.streams);
+    let gateway = shared.worker.gateway();
+    let settings = gateway.settings();
+    let (head, body) = received(request);
+    let method = head.method.clone();
+    let response = match within(&settings.limits, &head) {
+        Ok(()) => {
+            let (peer, memo) = (shared.peer.clone(), shared.memo.clone());
+            let redirect_to_https = shared.redirect_to_https;
+            let arrival = Box::new(Arrival { head, body, peer, memo, redirect_to_https });
+            let mut handled = pin!(gateway.handle(arrival));
+            let handled = std::future::poll_fn(|cx| match handled.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Some(response)),
+                Poll::Pending => respond.poll_reset(cx).map(|_| None),
+            });
+            let Some(response) = handled.await else { return };
+            response
+        }
+        Err(error) => gateway.unreadable(&Refusal::Wire(error), &shared.peer, http::Version::HTTP_2),
+    };
+    departing::send(response, &method, respond, settings.timeouts.body).await;
 }
 
 /// Counts a stream for as long as its response is on its way.
@@ -128,33 +151,40 @@ fn within(limits: &Limits, head: &RequestHead) -> Result<(), WireError> {
     if head.target.len() > limits.request_line {
         return Err(WireError::LineTooLong);
     }
-    let fields = head.fields.iter().filter(|(name, _)| *name != "cookie").count();
-    if fields > limits.headers || head.target.len() + head.fields.wire_size() > limits.header_bytes {
+    let (mut count, mut size, mut lengths, mut blanks) = (0, head.target.len(), 0, false);
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    for (name, value) in head.fields.iter() {
+        count += usize::from(name != "cookie");
+        size += name.len() + value.len() + 4;
+        lengths += usize::from(name == "content-length");
+        blanks |= blank(value.first()) || blank(value.last());
+    }
+    if count > limits.headers || size > limits.header_bytes {
         return Err(WireError::HeadTooLarge);
     }
-    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    if head.fields.iter().any(|(_, value)| blank(value.first()) || blank(value.last())) {
+    if blanks {
         return Err(WireError::Malformed("blanks around a field value (RFC 9113, section 8.2.1)"));
     }
-    if head.fields.get_all("content-length").count() > 1 {
+    if lengths > 1 {
         return Err(WireError::Malformed("more than one Content-Length"));
     }
     Ok(())
 }
 
-/// hyper's request as ours: `:authority` becomes an absolute target.
-fn received(request: http::Request<Incoming>) -> (RequestHead, RequestBody) {
-    let (parts, body) = request.into_parts();
+/// The library's request as ours: `:authority` becomes an absolute target.
+fn received(request: Request) -> (RequestHead, RequestBody) {
+    let (parts, stream) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let target = match parts.uri.authority() {
         Some(authority) if path == "*" && parts.method == http::Method::OPTIONS => {
-            format!("http://{authority}")
+            ["http://", authority.as_str()].concat()
         }
-        Some(_) if path == "*" => path.to_owned(),
-        Some(authority) => format!("http://{authority}{path}"),
-        None => path.to_owned(),
+        Some(authority) if path != "*" => ["http://", authority.as_str(), path].concat(),
+        Some(_) | None => path.to_owned(),
     };
+    let length =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let fields = Fields::from(&parts.headers);
     let head = RequestHead { method: parts.method, target, version: http::Version::HTTP_2, fields };
-    (head, RequestBody::http2(body))
+    (head, RequestBody::http2(stream, length))
 }

@@ -13,12 +13,12 @@ use bytes::BytesMut;
 use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 use super::crowd::Seat;
 use super::http1::Connection;
+use super::tls::{self, Tls};
 use super::worker::{Busy, Worker};
-use super::{ListenAddress, ListenerSettings, http2, tls};
+use super::{ListenAddress, ListenerSettings, http2};
 use crate::gateway::refusal::Refusal;
 use crate::peer::{Peer, Scheme};
 use crate::stream::Stream;
@@ -30,14 +30,14 @@ use crate::wire::receive::Receiver;
 pub struct Door {
     /// Where.
     pub address: ListenAddress,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<Tls>,
     redirect_to_https: bool,
 }
 
 impl Door {
     /// Reads certificates and keys.
     pub fn new(settings: &ListenerSettings) -> Result<Self, tls::TlsError> {
-        let tls = settings.tls.as_ref().map(tls::server_config).transpose()?;
+        let tls = settings.tls.as_ref().map(Tls::new).transpose()?;
         Ok(Self { address: settings.address.clone(), tls, redirect_to_https: settings.redirect_to_https })
     }
 }
@@ -95,6 +95,8 @@ fn bind_tcp(address: SocketAddr) -> io::Result<StdTcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.set_nonblocking(true)?;
+    // Connections have this from their listener.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -132,6 +134,13 @@ impl Listening {
         }
     }
 
+    fn port(&self) -> Option<u16> {
+        match self {
+            Listening::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            Listening::Unix(_) => None,
+        }
+    }
+
     /// Whoever waits at the socket right now, whether the runtime has heard of them or not; then it is closed.
     fn last_round(self) -> Vec<Accepted> {
         let mut accepted = Vec::new();
@@ -165,7 +174,7 @@ pub async fn accept(worker: Rc<Worker>, socket: Socket, door: watch::Receiver<Ar
         Ok(listening) => listening,
         Err(error) => return tracing::error!("a listener could not start: {error}"),
     };
-    let mut complaining = false;
+    let (port, mut complaining) = (listening.port(), false);
     let mut settings = door.clone();
     let closed = async move { while settings.changed().await.is_ok() {} };
     let (mut draining, mut closed) = (pin!(worker.draining()), pin!(closed));
@@ -181,7 +190,7 @@ pub async fn accept(worker: Rc<Worker>, socket: Socket, door: watch::Receiver<Ar
         match accepted {
             Ok(accepted) => {
                 complaining = false;
-                welcome(&worker, accepted, door.borrow().clone());
+                welcome(&worker, accepted, port, door.borrow().clone());
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -193,7 +202,7 @@ pub async fn accept(worker: Rc<Worker>, socket: Socket, door: watch::Receiver<Ar
         }
     }
     for accepted in listening.last_round() {
-        welcome(&worker, accepted, door.borrow().clone());
+        welcome(&worker, accepted, port, door.borrow().clone());
     }
 }
 
@@ -203,16 +212,13 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-fn welcome(worker: &Rc<Worker>, accepted: Accepted, door: Arc<Door>) {
+fn welcome(worker: &Rc<Worker>, stream: Accepted, local_port: Option<u16>, door: Arc<Door>) {
     let scheme = if door.tls.is_some() { Scheme::Https } else { Scheme::Http };
-    let (peer, stream) = match accepted {
-        Accepted::Tcp(stream, remote) => {
-            let local_port = stream.local_addr().ok().map(|address| address.port());
-            let _ = stream.set_nodelay(true);
-            (Peer { remote: Some(remote), local_port, scheme }, Accepted::Tcp(stream, remote))
-        }
-        unix @ Accepted::Unix(_) => (Peer { remote: None, local_port: None, scheme }, unix),
+    let remote = match stream {
+        Accepted::Tcp(_, remote) => Some(remote),
+        Accepted::Unix(_) => None,
     };
+    let peer = Peer { remote, local_port, scheme };
     let gateway = worker.gateway();
     let limits = &gateway.settings().limits;
     let seat = worker.crowd().enter(peer.ip(), limits.connections, limits.connections_per_ip);
@@ -258,9 +264,8 @@ async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: Peer, door: Arc<Doo
     let patience = worker.gateway().settings().timeouts.header;
     let (peer, redirect) = (Rc::new(peer), door.redirect_to_https);
     match (&door.tls, accepted) {
-        (Some(config), Accepted::Tcp(stream, _)) => {
-            let accept = TlsAcceptor::from(config.clone()).accept(stream);
-            let stream = match within(patience, Box::pin(accept)).await {
+        (Some(tls), Accepted::Tcp(stream, _)) => {
+            let stream = match within(patience, Box::pin(tls.accept(stream))).await {
                 Some(Ok(stream)) => stream,
                 Some(Err(error)) => return tracing::debug!("TLS handshake failed: {error}"),
                 None => return,

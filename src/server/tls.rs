@@ -1,15 +1,19 @@
 //! TLS towards clients: certificates chosen by the name a client asks for.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, version};
+use rustls::{CipherSuite, ServerConfig, version};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::TlsSettings;
 
@@ -37,17 +41,64 @@ pub enum TlsError {
     Tls(#[from] rustls::Error),
 }
 
-/// The library's configuration for a listener: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1, stateless tickets.
-pub fn server_config(settings: &TlsSettings) -> Result<Arc<ServerConfig>, TlsError> {
-    let both: &[&rustls::SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
-    let versions = if settings.only_tls13 { &both[..1] } else { both };
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ByName::load(settings)?));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
-    Ok(Arc::new(config))
+/// A listener's side of TLS: versions 1.2 and 1.3, HTTP/2 before HTTP/1.1, stateless tickets.
+#[derive(Debug)]
+pub struct Tls {
+    ours: Arc<ServerConfig>,
+    theirs: Arc<ServerConfig>,
+}
+
+impl Tls {
+    /// Reads certificates and keys.
+    pub fn new(settings: &TlsSettings) -> Result<Self, TlsError> {
+        let both: &[&rustls::SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
+        let versions = if settings.only_tls13 { &both[..1] } else { both };
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites.sort_by_key(|suite| !is_cheap(suite.suite()));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(versions)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(ByName::load(settings)?));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ticketer = aws_lc_rs::Ticketer::new()?;
+        // A connection that is resumed hands out the next one.
+        config.send_tls13_tickets = 1;
+        let theirs = Arc::new(config.clone());
+        config.ignore_client_order = true;
+        Ok(Self { ours: Arc::new(config), theirs })
+    }
+
+    /// Shakes hands. The order of ciphers is ours, but for a client that would rather not do AES: one without
+    /// hardware for it.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let without_aes = prefers_chacha20(start.client_hello().cipher_suites());
+        let config = if without_aes { &self.theirs } else { &self.ours };
+        start.into_stream(config.clone()).await
+    }
+}
+
+/// AES-128 with SHA-256: SHA-384 has no instructions of its own in most processors, and makes a handshake a fifth dearer.
+fn is_cheap(suite: CipherSuite) -> bool {
+    matches!(
+        suite,
+        CipherSuite::TLS13_AES_128_GCM_SHA256
+            | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+            | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+    )
+}
+
+/// Whether the first cipher a client names is ChaCha20; some begin with a value that means nothing (RFC 8701).
+fn prefers_chacha20(offered: &[CipherSuite]) -> bool {
+    let first = offered.iter().find(|suite| u16::from(**suite) & 0x0f0f != 0x0a0a);
+    matches!(
+        first,
+        Some(
+            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
+                | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+                | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+        )
+    )
 }
 
 /// Certificates by the names in them.
@@ -104,4 +155,20 @@ fn names_of(certified: &CertifiedKey) -> Vec<String> {
     parsed
         .map(|certificate| certificate.valid_dns_names().map(str::to_ascii_lowercase).collect())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_clients_that_put_chacha20_first_choose_the_cipher() {
+        const GREASE: CipherSuite = CipherSuite::Unknown(0x3a3a);
+        const CHACHA20: CipherSuite = CipherSuite::TLS13_CHACHA20_POLY1305_SHA256;
+        const AES: CipherSuite = CipherSuite::TLS13_AES_256_GCM_SHA384;
+        assert!(prefers_chacha20(&[CHACHA20, AES]));
+        assert!(prefers_chacha20(&[GREASE, CHACHA20, AES]));
+        assert!(!prefers_chacha20(&[GREASE, AES, CHACHA20]));
+        assert!(!prefers_chacha20(&[]));
+    }
 }

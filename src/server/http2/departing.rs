@@ -1,111 +1,123 @@
-//! Departing: a response on its way into an HTTP/2 stream, counted, with its line of the access log.
+//! Departing: a response on its way into an HTTP/2 stream, with its line of the access log.
 //!
-//! A client that opens no window keeps hyper from asking for the next piece, and would keep the upstream's connection
-//! for as long as it likes. So a watchman looks at every body that is still coming from an upstream, and lets go of one
-//! that nobody has asked for in a while.
+//! Comes in: a response whose body is still on its way. Goes out: frames, as far as the client opens its window. A
+//! client that opens none for too long gets a reset, so that it does not hold an upstream's connection.
 
-use std::cell::RefCell;
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
-use http_body::{Frame, SizeHint};
-use tokio::time::Instant;
+use h2::server::SendResponse;
+use h2::{Reason, SendStream};
+use http::{HeaderMap, Method, header};
+use http_body::{Body as _, Frame};
 
-use super::UnderWay;
+use crate::deadline::Deadline;
 use crate::gateway::Response;
 use crate::gateway::body::Body;
 use crate::gateway::record::Record;
-use crate::wire::WireError;
-use crate::wire::framing::may_have_body;
+use crate::wire::framing::{Framing, may_have_body};
+
+/// A last piece of this size goes whether the client has room or not: it waits as well there as here.
+const SMALL: usize = 16 * 1024;
 
 /// A body on its way.
-pub struct Departing {
-    state: Rc<RefCell<State>>,
-    _under_way: UnderWay,
-}
-
-struct State {
+struct Departing {
+    stream: SendStream<Bytes>,
     body: Body,
     record: Record,
-    /// Since when the last piece has been waiting for the client; `None` while the upstream is waited for.
-    waiting: Option<Instant>,
-    let_go: bool,
+    /// A piece that waits for the client, and whether it is the last.
+    piece: Option<(Bytes, bool)>,
+    waiting: Deadline,
+    patience: Duration,
+}
+
+/// Sends a response, whole unless the client resets its stream. `patience` is how long a client may take nothing
+/// (zero: any time).
+pub async fn send(response: Response, method: &Method, mut respond: SendResponse<Bytes>, patience: Duration) {
+    let Response { head, body, mut record, .. } = response;
+    let body = if may_have_body(head.status, method) { body } else { Body::Empty };
+    let ends = body.is_end_stream();
+    let mut fields = HeaderMap::from(&head.fields);
+    if let (false, Framing::Length(length)) = (ends, body.framing()) {
+        fields.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    let mut head_alone = http::Response::new(());
+    *head_alone.status_mut() = head.status;
+    *head_alone.headers_mut() = fields;
+    match respond.send_response(head_alone, ends) {
+        Ok(_) if ends => record.complete(),
+        Ok(stream) => {
+            let (piece, waiting) = (None, Deadline::default());
+            let mut departing = Departing { stream, body, record, piece, waiting, patience };
+            // What is left of a stream that failed goes with it.
+            let _ = std::future::poll_fn(|cx| departing.poll(cx)).await;
+        }
+        Err(error) => {
+            tracing::debug!("a response could not be sent: {error}");
+            respond.send_reset(Reason::INTERNAL_ERROR);
+        }
+    }
 }
 
 impl Departing {
-    /// hyper's response from ours. `patience` is how long a client may take nothing (zero: any time).
-    pub fn response(
-        response: Response,
-        method: &Method,
-        under_way: UnderWay,
-        patience: Duration,
-    ) -> http::Response<Self> {
-        let Response { head, body, record, .. } = response;
-        let body = if may_have_body(head.status, method) { body } else { Body::Empty };
-        let still_coming = matches!(body, Body::Upstream(_) | Body::Live(_));
-        let waiting = Some(Instant::now());
-        let state = Rc::new(RefCell::new(State { body, record, waiting, let_go: false }));
-        if still_coming && !patience.is_zero() {
-            tokio::task::spawn_local(watch(Rc::downgrade(&state), patience));
-        }
-        let mut response = http::Response::new(Self { state, _under_way: under_way });
-        *response.status_mut() = head.status;
-        *response.headers_mut() = (&head.fields).into();
-        response
-    }
-}
-
-async fn watch(state: Weak<RefCell<State>>, patience: Duration) {
-    loop {
-        tokio::time::sleep(patience / 2).await;
-        let Some(state) = state.upgrade() else { return };
-        let mut state = state.borrow_mut();
-        if state.waiting.is_some_and(|since| since.elapsed() >= patience) {
-            state.body = Body::Empty;
-            state.let_go = true;
-            return;
-        }
-    }
-}
-
-impl http_body::Body for Departing {
-    type Data = Bytes;
-    type Error = WireError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
-        let state = &mut *self.state.borrow_mut();
-        if state.let_go {
-            return Poll::Ready(Some(Err(WireError::TimedOut)));
-        }
-        let frame = Pin::new(&mut state.body).poll_frame(cx);
-        state.waiting = frame.is_ready().then(Instant::now);
-        match &frame {
-            Poll::Ready(Some(Ok(frame))) => {
-                let length = frame.data_ref().map_or(0, Bytes::len);
-                state.record.sent(length as u64);
-                if state.body.is_end_stream() {
-                    state.record.complete();
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        loop {
+            if let Some((piece, last)) = self.piece.take() {
+                let small = last && piece.len() <= SMALL;
+                if !small && self.poll_room(cx)?.is_pending() {
+                    self.piece = Some((piece, last));
+                    return Poll::Pending;
+                }
+                self.record.sent(piece.len() as u64);
+                self.stream.send_data(piece, last)?;
+                if last {
+                    self.record.complete();
+                    return Poll::Ready(Ok(()));
                 }
             }
-            Poll::Ready(None) => state.record.complete(),
-            _ => {}
+            if let Poll::Ready(next) = Pin::new(&mut self.body).poll_frame(cx) {
+                match next.map(|frame| frame.map(Frame::into_data)) {
+                    Some(Ok(Ok(piece))) => self.piece = Some((piece, self.body.is_end_stream())),
+                    Some(Ok(Err(frame))) => {
+                        self.record.complete();
+                        let trailers = frame.into_trailers().unwrap_or_default();
+                        return Poll::Ready(self.stream.send_trailers(trailers));
+                    }
+                    Some(Err(_)) => {
+                        self.stream.send_reset(Reason::INTERNAL_ERROR);
+                        return Poll::Ready(Ok(()));
+                    }
+                    None => self.piece = Some((Bytes::new(), true)),
+                }
+            } else {
+                // The client may lose interest while the upstream is silent.
+                return self.stream.poll_reset(cx).map_ok(|_| ());
+            }
         }
-        frame
     }
 
-    fn is_end_stream(&self) -> bool {
-        let state = self.state.borrow();
-        state.body.is_end_stream() && !state.let_go
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.state.borrow().body.size_hint()
+    /// Ready once the client takes more.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        self.stream.reserve_capacity(1);
+        while self.stream.capacity() == 0 {
+            match self.stream.poll_capacity(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(None) => return Poll::Ready(Err(Reason::STREAM_CLOSED.into())),
+                Poll::Pending => {
+                    self.body.poll_request(cx);
+                    if !self.waiting.is_set() {
+                        self.waiting.set(self.patience);
+                    }
+                    ready!(self.waiting.poll(cx));
+                    self.stream.send_reset(Reason::CANCEL);
+                    return Poll::Ready(Err(Reason::CANCEL.into()));
+                }
+            }
+        }
+        self.waiting.clear();
+        Poll::Ready(Ok(()))
     }
 }

@@ -1,10 +1,10 @@
-//! Guarded: the bytes of an HTTP/2 connection, with the clocks that hyper leaves to its user.
+//! Guarded: the bytes of an HTTP/2 connection, with the clocks that the library leaves to its user.
 //!
 //! A frame or a header block that was begun must be finished within the header timeout; a connection without streams
 //! is closed after the idle timeout; a peer that takes nothing is closed after the body timeout.
 
 use std::cell::Cell;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -21,6 +21,7 @@ pub struct Guarded {
     stream: Stream,
     start: Bytes,
     streams: Rc<Cell<usize>>,
+    heard: Rc<Cell<bool>>,
     timeouts: Timeouts,
     reading: Deadline,
     writing: Deadline,
@@ -39,12 +40,18 @@ enum State {
 }
 
 impl Guarded {
-    /// Watches a connection; `streams` is kept up to date by whoever answers them.
-    pub fn new(stream: Stream, start: Bytes, streams: Rc<Cell<usize>>, timeouts: Timeouts) -> Self {
+    /// Watches a connection; `streams` is kept up to date by whoever answers them, `heard` is set by every read.
+    pub fn new(
+        stream: Stream,
+        start: Bytes,
+        streams: Rc<Cell<usize>>,
+        heard: Rc<Cell<bool>>,
+        timeouts: Timeouts,
+    ) -> Self {
         let mut reading = Deadline::default();
         reading.set(timeouts.header);
         let (writing, frames) = (Deadline::default(), Frames::default());
-        Self { stream, start, streams, timeouts, reading, writing, frames, state: State::Partial }
+        Self { stream, start, streams, heard, timeouts, reading, writing, frames, state: State::Partial }
     }
 
     /// Sets the clock for what the connection is doing now; a clock that is running goes on, unless what it was set for
@@ -100,6 +107,7 @@ impl AsyncRead for Guarded {
             Poll::Ready(Ok(()))
         };
         if read.is_ready() {
+            this.heard.set(true);
             let finished = this.frames.read(&buffer.filled()[before..]);
             this.watch(finished);
             return read;
@@ -115,6 +123,20 @@ impl AsyncWrite for Guarded {
         let this = &mut *self;
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
         this.within_patience(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.within_patience(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
