@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -250,7 +250,7 @@ async fn turn_away(
         return;
     }
     let stream = accepted_stream(accepted);
-    Connection::new(stream, Receiver::new(BytesMut::new()), Rc::new(peer), worker, busy).turn_away().await;
+    Connection::new(stream, Receiver::new(Bytes::new()), Rc::new(peer), worker, busy).turn_away().await;
 }
 
 async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: Peer, door: Arc<Door>, seat: Seat, busy: Busy) {
@@ -268,15 +268,14 @@ async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: Peer, door: Arc<Doo
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let stream = Stream::Tls(Box::new(stream.into()));
             if is_http2 {
-                return Box::pin(http2::serve(stream, bytes::Bytes::new(), peer, worker, busy, redirect))
-                    .await;
+                return Box::pin(http2::serve(stream, Bytes::new(), peer, worker, busy, redirect)).await;
             }
-            let receiver = Receiver::new(BytesMut::new());
+            let receiver = Receiver::new(Bytes::new());
             let connection = Connection::new(stream, receiver, peer, worker, busy);
             connection.redirecting_to_https(redirect).serve().await;
         }
         (_, accepted) => {
-            let (mut stream, mut receiver) = (accepted_stream(accepted), Receiver::new(BytesMut::new()));
+            let (mut stream, mut receiver) = (accepted_stream(accepted), Receiver::new(Bytes::new()));
             match within(patience, is_http2(&mut stream, &mut receiver)).await {
                 Some(Ok(true)) => {
                     let start = receiver.take_buffered();
