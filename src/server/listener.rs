@@ -253,46 +253,44 @@ async fn turn_away(
     Connection::new(stream, Receiver::new(Bytes::new()), Rc::new(peer), worker, busy).turn_away().await;
 }
 
+/// What follows a connection's first bytes waits in its own allocation, so that an idle connection holds little.
 async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: Peer, door: Arc<Door>, seat: Seat, busy: Busy) {
     let _seat = seat;
     let patience = worker.gateway().settings().timeouts.header;
     let (peer, redirect) = (Rc::new(peer), door.redirect_to_https);
+    let Some((stream, mut receiver, is_http2)) = Box::pin(within(patience, begin(accepted, door))).await
+    else {
+        return;
+    };
+    if is_http2 {
+        let start = receiver.take_buffered();
+        return Box::pin(http2::serve(stream, start, peer, worker, busy, redirect)).await;
+    }
+    let connection = Connection::new(stream, receiver, peer, worker, busy);
+    Box::pin(connection.redirecting_to_https(redirect).serve()).await;
+}
+
+/// What a connection carries, what has been read of it, and whether that is HTTP/2.
+async fn begin(accepted: Accepted, door: Arc<Door>) -> Option<(Stream, Receiver, bool)> {
+    let mut receiver = Receiver::new(Bytes::new());
     match (&door.tls, accepted) {
         (Some(config), Accepted::Tcp(stream, _)) => {
-            let accept = TlsAcceptor::from(config.clone()).accept(stream);
-            let stream = match within(patience, Box::pin(accept)).await {
-                Some(Ok(stream)) => stream,
-                Some(Err(error)) => return tracing::debug!("TLS handshake failed: {error}"),
-                None => return,
-            };
+            let accepting = TlsAcceptor::from(config.clone()).accept(stream).await;
+            let stream =
+                accepting.inspect_err(|error| tracing::debug!("TLS handshake failed: {error}")).ok()?;
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            let stream = Stream::Tls(Box::new(stream.into()));
-            if is_http2 {
-                return Box::pin(http2::serve(stream, Bytes::new(), peer, worker, busy, redirect)).await;
-            }
-            let receiver = Receiver::new(Bytes::new());
-            let connection = Connection::new(stream, receiver, peer, worker, busy);
-            connection.redirecting_to_https(redirect).serve().await;
+            Some((Stream::Tls(Box::new(stream.into())), receiver, is_http2))
         }
         (_, accepted) => {
-            let (mut stream, mut receiver) = (accepted_stream(accepted), Receiver::new(Bytes::new()));
-            match within(patience, is_http2(&mut stream, &mut receiver)).await {
-                Some(Ok(true)) => {
-                    let start = receiver.take_buffered();
-                    Box::pin(http2::serve(stream, start, peer, worker, busy, redirect)).await;
-                }
-                Some(Ok(false)) => {
-                    let connection = Connection::new(stream, receiver, peer, worker, busy);
-                    connection.redirecting_to_https(redirect).serve().await;
-                }
-                Some(Err(_)) | None => {}
-            }
+            let mut stream = accepted_stream(accepted);
+            let is_http2 = is_http2(&mut stream, &mut receiver).await.ok()?;
+            Some((stream, receiver, is_http2))
         }
     }
 }
 
-async fn within<T>(longest: Duration, work: impl Future<Output = T>) -> Option<T> {
-    if longest.is_zero() { Some(work.await) } else { tokio::time::timeout(longest, work).await.ok() }
+async fn within<T>(longest: Duration, work: impl Future<Output = Option<T>>) -> Option<T> {
+    if longest.is_zero() { work.await } else { tokio::time::timeout(longest, work).await.ok().flatten() }
 }
 
 /// Whether the client begins with HTTP/2's preface (prior knowledge, RFC 9113, section 3.3).
