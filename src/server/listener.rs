@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -253,21 +253,25 @@ async fn turn_away(
     Connection::new(stream, Receiver::new(Bytes::new()), Rc::new(peer), worker, busy).turn_away().await;
 }
 
-/// What follows a connection's first bytes waits in its own allocation, so that an idle connection holds little.
+/// Each phase has its own allocation, so that a connection that waits holds little.
 async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: Peer, door: Arc<Door>, seat: Seat, busy: Busy) {
     let _seat = seat;
+    let redirect = door.redirect_to_https;
     let patience = worker.gateway().settings().timeouts.header;
-    let (peer, redirect) = (Rc::new(peer), door.redirect_to_https);
-    let Some((stream, mut receiver, is_http2)) = Box::pin(within(patience, begin(accepted, door))).await
-    else {
-        return;
+    let begun = Box::pin(within(patience, begin(accepted, door))).await;
+    let serving: Pin<Box<dyn Future<Output = ()>>> = match begun {
+        None => return,
+        Some((stream, mut receiver, true)) => {
+            let start = receiver.take_buffered();
+            Box::pin(http2::serve(stream, start, Rc::new(peer), worker, busy, redirect))
+        }
+        Some((stream, receiver, false)) => Box::pin(
+            Connection::new(stream, receiver, Rc::new(peer), worker, busy)
+                .redirecting_to_https(redirect)
+                .serve(),
+        ),
     };
-    if is_http2 {
-        let start = receiver.take_buffered();
-        return Box::pin(http2::serve(stream, start, peer, worker, busy, redirect)).await;
-    }
-    let connection = Connection::new(stream, receiver, peer, worker, busy);
-    Box::pin(connection.redirecting_to_https(redirect).serve()).await;
+    serving.await;
 }
 
 /// What a connection carries, what has been read of it, and whether that is HTTP/2.
