@@ -15,8 +15,9 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::stream::Stream;
 
-/// How much is read at once.
-const LARGE: usize = 256 * 1024;
+/// How much is read at once: a head, and as much of a body as still fits the cache. Less costs more system calls, more
+/// brings nothing.
+const LARGE: usize = (256 + 4) * 1024;
 /// What is copied out of a piece instead of keeping it, and what is read while too many pieces are out.
 const SMALL: usize = 16 * 1024;
 /// Pieces of one thread that may be out at the same time: 4 MiB.
