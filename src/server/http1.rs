@@ -102,8 +102,8 @@ impl Connection {
                     let is_empty = self.link.borrow().receiver.is_empty();
                     self.deadline.set(if is_empty { timeouts.idle } else { timeouts.header });
                 }
-                Next::Request => return self.end(Next::Close).await,
-                end => return self.end(end).await,
+                Next::Request => return Box::pin(self.end(Next::Close)).await,
+                end => return Box::pin(self.end(end)).await,
             }
         }
     }

@@ -3,13 +3,13 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -256,49 +256,51 @@ async fn turn_away(
         return;
     }
     let stream = accepted_stream(accepted);
-    Connection::new(stream, Receiver::new(BytesMut::new()), Rc::new(peer), worker, busy).turn_away().await;
+    Connection::new(stream, Receiver::new(Bytes::new()), Rc::new(peer), worker, busy).turn_away().await;
 }
 
+/// Each phase has its own allocation, so that a connection that waits holds little.
 async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: Peer, door: Arc<Door>, seat: Seat, busy: Busy) {
     let _seat = seat;
+    let redirect = door.redirect_to_https;
     let patience = worker.gateway().settings().timeouts.header;
-    let (peer, redirect) = (Rc::new(peer), door.redirect_to_https);
+    let begun = Box::pin(within(patience, begin(accepted, door))).await;
+    let serving: Pin<Box<dyn Future<Output = ()>>> = match begun {
+        None => return,
+        Some((stream, mut receiver, true)) => {
+            let start = receiver.take_buffered();
+            Box::pin(http2::serve(stream, start, Rc::new(peer), worker, busy, redirect))
+        }
+        Some((stream, receiver, false)) => Box::pin(
+            Connection::new(stream, receiver, Rc::new(peer), worker, busy)
+                .redirecting_to_https(redirect)
+                .serve(),
+        ),
+    };
+    serving.await;
+}
+
+/// What a connection carries, what has been read of it, and whether that is HTTP/2.
+async fn begin(accepted: Accepted, door: Arc<Door>) -> Option<(Stream, Receiver, bool)> {
+    let mut receiver = Receiver::new(Bytes::new());
     match (&door.tls, accepted) {
         (Some(tls), Accepted::Tcp(stream, _)) => {
-            let stream = match within(patience, Box::pin(tls.accept(stream))).await {
-                Some(Ok(stream)) => stream,
-                Some(Err(error)) => return tracing::debug!("TLS handshake failed: {error}"),
-                None => return,
-            };
+            let accepting = tls.accept(stream).await;
+            let stream =
+                accepting.inspect_err(|error| tracing::debug!("TLS handshake failed: {error}")).ok()?;
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            let stream = Stream::Tls(Box::new(stream.into()));
-            if is_http2 {
-                return Box::pin(http2::serve(stream, bytes::Bytes::new(), peer, worker, busy, redirect))
-                    .await;
-            }
-            let receiver = Receiver::new(BytesMut::new());
-            let connection = Connection::new(stream, receiver, peer, worker, busy);
-            connection.redirecting_to_https(redirect).serve().await;
+            Some((Stream::Tls(Box::new(stream.into())), receiver, is_http2))
         }
         (_, accepted) => {
-            let (mut stream, mut receiver) = (accepted_stream(accepted), Receiver::new(BytesMut::new()));
-            match within(patience, is_http2(&mut stream, &mut receiver)).await {
-                Some(Ok(true)) => {
-                    let start = receiver.take_buffered();
-                    Box::pin(http2::serve(stream, start, peer, worker, busy, redirect)).await;
-                }
-                Some(Ok(false)) => {
-                    let connection = Connection::new(stream, receiver, peer, worker, busy);
-                    connection.redirecting_to_https(redirect).serve().await;
-                }
-                Some(Err(_)) | None => {}
-            }
+            let mut stream = accepted_stream(accepted);
+            let is_http2 = is_http2(&mut stream, &mut receiver).await.ok()?;
+            Some((stream, receiver, is_http2))
         }
     }
 }
 
-async fn within<T>(longest: Duration, work: impl Future<Output = T>) -> Option<T> {
-    if longest.is_zero() { Some(work.await) } else { tokio::time::timeout(longest, work).await.ok() }
+async fn within<T>(longest: Duration, work: impl Future<Output = Option<T>>) -> Option<T> {
+    if longest.is_zero() { work.await } else { tokio::time::timeout(longest, work).await.ok().flatten() }
 }
 
 /// Whether the client begins with HTTP/2's preface (prior knowledge, RFC 9113, section 3.3).

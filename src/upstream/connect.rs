@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -55,7 +55,7 @@ pub async fn connect(server: &Server, tls: Option<&ServerTls>) -> io::Result<Con
             }
         }
     };
-    let receiver = Receiver::new(BytesMut::new());
+    let receiver = Receiver::new(Bytes::new());
     Ok(Connection {
         stream,
         receiver,

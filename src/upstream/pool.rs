@@ -124,7 +124,6 @@ impl Place {
     pub fn keep(&self, mut connection: Connection) {
         connection.reused = true;
         connection.transmitter.rest();
-        connection.receiver.rest();
         connection.progress.clear();
         let mut idle = self.pool.idle.borrow_mut();
         if idle.len() < self.pool.keep_alive {

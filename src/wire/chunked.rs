@@ -3,7 +3,7 @@
 //! Comes in: bytes as they arrive. Goes out: data and trailers. Extensions are dropped; white space around a size,
 //! signs, prefixes and bare line feeds are refused.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use super::{HeadLimits, WireError, parse};
 use crate::message::Fields;
@@ -57,7 +57,7 @@ impl Decoder {
     }
 
     /// Takes what it can from `bytes`.
-    pub fn step(&mut self, bytes: &mut BytesMut) -> Result<Decoded, WireError> {
+    pub fn step(&mut self, bytes: &mut Bytes) -> Result<Decoded, WireError> {
         loop {
             match self.state {
                 State::Size => match self.size_line(bytes)? {
@@ -72,7 +72,7 @@ impl Decoder {
                     let take = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     let left = left - take as u64;
                     self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
-                    return Ok(Decoded::Data(bytes.split_to(take).freeze()));
+                    return Ok(Decoded::Data(bytes.split_to(take)));
                 }
                 State::DataEnd => match bytes.get(..2) {
                     Some(b"\r\n") => {
@@ -91,7 +91,7 @@ impl Decoder {
         }
     }
 
-    fn size_line(&mut self, bytes: &mut BytesMut) -> Result<Option<u64>, WireError> {
+    fn size_line(&mut self, bytes: &mut Bytes) -> Result<Option<u64>, WireError> {
         let digits = bytes.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         if digits > 15 || (digits == 0 && !bytes.is_empty()) {
             return Err(WireError::Malformed("odd chunk size"));
@@ -123,7 +123,7 @@ impl Decoder {
         Ok(Some(size))
     }
 
-    fn trailers(&mut self, bytes: &mut BytesMut, mut seen: usize) -> Result<Decoded, WireError> {
+    fn trailers(&mut self, bytes: &mut Bytes, mut seen: usize) -> Result<Decoded, WireError> {
         if bytes.starts_with(b"\r\n") {
             bytes.advance(2);
             self.state = State::End;
@@ -157,9 +157,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn decode(input: &[u8], piece: usize) -> Result<Option<(Vec<u8>, usize)>, WireError> {
-        let (mut decoder, mut buffer, mut data) = (Decoder::new(), BytesMut::new(), Vec::new());
+        let (mut decoder, mut buffer, mut data) = (Decoder::new(), Bytes::new(), Vec::new());
         for bytes in input.chunks(piece) {
-            buffer.extend_from_slice(bytes);
+            buffer = [&buffer, bytes].concat().into();
             loop {
                 match decoder.step(&mut buffer)? {
                     Decoded::Data(piece) => data.extend_from_slice(&piece),

@@ -1,35 +1,25 @@
 //! Receive: messages from a connection, one after the other.
 //!
-//! Comes in: bytes of a [`Stream`]. Goes out: a head, then pieces of its body. Reads of heads go through one buffer
-//! for the whole thread, so a connection that waits holds none; reads of bodies grow while the sender is fast.
+//! Comes in: bytes of a [`Stream`]. Goes out: a head, then pieces of its body. A connection that waits holds no memory
+//! but what has arrived and could not be used yet.
 
-use std::cell::RefCell;
-use std::future::Future;
-use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::Frame;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::chunked::{Decoded, Decoder};
 use super::framing::Framing;
-use super::room::{Room, SMALLEST_PIECE};
-use super::{HeadLimits, WireError, parse};
+use super::{HeadLimits, WireError, parse, room};
 use crate::stream::Stream;
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SMALLEST_PIECE]);
-}
 
 /// The receiving half of a connection's state.
 #[derive(Debug)]
 pub struct Receiver {
-    buffer: BytesMut,
+    buffer: Bytes,
     looked: usize,
     body: Body,
-    room: Room,
 }
 
 #[derive(Debug)]
@@ -42,21 +32,13 @@ enum Body {
 
 impl Receiver {
     /// Starts with bytes that have been read already.
-    pub fn new(buffer: BytesMut) -> Self {
-        Self { buffer, looked: 0, body: Body::Done, room: Room::Small }
+    pub fn new(buffer: Bytes) -> Self {
+        Self { buffer, looked: 0, body: Body::Done }
     }
 
     /// Whether nothing has arrived that has not been taken.
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
-    }
-
-    /// Gives memory back while the connection waits.
-    pub fn rest(&mut self) {
-        self.room = Room::Small;
-        if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
-        }
     }
 
     /// What has arrived and has not been taken.
@@ -66,25 +48,16 @@ impl Receiver {
 
     /// Takes everything that has arrived, for a protocol that goes on after HTTP.
     pub fn take_buffered(&mut self) -> Bytes {
-        self.buffer.split().freeze()
+        std::mem::take(&mut self.buffer)
     }
 
     /// Reads once. `Ready(0)` is the end of the stream.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<Result<usize, WireError>> {
-        let read = SCRATCH.with_borrow_mut(|scratch| {
-            let mut scratch = ReadBuf::new(scratch);
-            ready!(Pin::new(stream).poll_read(cx, &mut scratch))?;
-            self.buffer.extend_from_slice(scratch.filled());
-            Poll::Ready(Ok(scratch.filled().len()))
-        });
-        if read.is_pending() && self.buffer.is_empty() && self.buffer.capacity() != 0 {
-            self.buffer = BytesMut::new();
-        }
-        read
+        room::poll_read(cx, stream, &mut self.buffer).map_err(WireError::from)
     }
 
-    /// Reads until a whole head is there, and lets `parse` make of it what it is: the head and its length,
-    /// `None` while it is not complete.
+    /// Reads until a whole head is there, and lets `parse` make of it what it is: the head and its length, `None` while
+    /// it is not complete.
     pub fn poll_head<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -92,7 +65,6 @@ impl Receiver {
         limits: &HeadLimits,
         parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, WireError>,
     ) -> Poll<Result<T, WireError>> {
-        self.room = Room::Small;
         if self.buffer.is_empty()
             && let Some(head) = ready!(self.poll_whole_head(cx, stream, &parse))?
         {
@@ -108,6 +80,7 @@ impl Receiver {
             {
                 self.buffer.advance(length);
                 self.looked = 0;
+                self.let_go();
                 return Poll::Ready(Ok(head));
             }
             if ready!(self.poll_fill(cx, stream))? == 0 {
@@ -125,22 +98,19 @@ impl Receiver {
         stream: &mut Stream,
         parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, WireError>,
     ) -> Poll<Result<Option<T>, WireError>> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut scratch = ReadBuf::new(scratch);
-            ready!(Pin::new(stream).poll_read(cx, &mut scratch))?;
-            if scratch.filled().is_empty() {
-                return Poll::Ready(Err(WireError::Closed));
-            }
-            let bytes = &scratch.filled()[parse::leading_empty_lines(scratch.filled())..];
-            let (head, length) = parse(bytes)?.map_or((None, 0), |(head, length)| (Some(head), length));
-            self.buffer.extend_from_slice(&bytes[length..]);
-            Poll::Ready(Ok(head))
-        })
+        let mut parsed = Ok(None);
+        let parse_in_place = |bytes: &[u8]| {
+            let empty = parse::leading_empty_lines(bytes);
+            parsed = parse(&bytes[empty..]);
+            parsed.as_ref().ok().and_then(Option::as_ref).map_or(0, |(_, length)| empty + length)
+        };
+        let read = ready!(room::poll_read_with(cx, stream, &mut self.buffer, parse_in_place))?;
+        let parsed = if read == 0 { Err(WireError::Closed) } else { parsed };
+        Poll::Ready(parsed.map(|parsed| parsed.map(|(head, _)| head)))
     }
 
     /// Says how the body after the head just read ends.
     pub fn begin_body(&mut self, framing: Framing) {
-        self.room = Room::Small;
         self.body = match framing {
             Framing::Empty | Framing::Length(0) => Body::Done,
             Framing::Length(length) => Body::Length(length),
@@ -170,8 +140,7 @@ impl Receiver {
         self.body = Body::Done;
         // A buffer that holds nothing else is handed over as it is.
         let exactly = left == self.buffer.len();
-        let all = if exactly { std::mem::take(&mut self.buffer) } else { self.buffer.split_to(left) };
-        Some(all.freeze())
+        Some(if exactly { std::mem::take(&mut self.buffer) } else { self.buffer.split_to(left) })
     }
 
     /// The next piece of the body, its trailers, or its end.
@@ -181,15 +150,17 @@ impl Receiver {
         stream: &mut Stream,
     ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         loop {
-            match self.take_frame() {
+            let frame = self.take_frame();
+            self.let_go();
+            match frame {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
                 Ok(None) if self.is_done() => return Poll::Ready(None),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
-            let read = match ready!(self.poll_fill_piece(cx, stream)) {
+            let read = match ready!(self.poll_fill(cx, stream)) {
                 Ok(read) => read,
-                Err(error) => return Poll::Ready(Some(Err(error.into()))),
+                Err(error) => return Poll::Ready(Some(Err(error))),
             };
             if read == 0 {
                 if matches!(self.body, Body::UntilClose) {
@@ -201,17 +172,11 @@ impl Receiver {
         }
     }
 
-    fn poll_fill_piece(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<std::io::Result<usize>> {
-        let piece = self.room.size();
-        if self.buffer.is_empty() && !self.buffer.try_reclaim(piece) {
-            self.buffer = BytesMut::with_capacity(piece);
+    /// Bytes of which all have been taken would keep what they were cut from in memory.
+    fn let_go(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = Bytes::new();
         }
-        self.buffer.reserve(SMALLEST_PIECE);
-        let read = ready!(pin!(stream.read_buf(&mut self.buffer)).poll(cx))?;
-        if read >= piece {
-            self.room.grow();
-        }
-        Poll::Ready(Ok(read))
     }
 
     /// What can be said without reading. After data of a chunked body its end is looked for at once, so that a
@@ -228,10 +193,10 @@ impl Receiver {
                 if *left == 0 {
                     self.body = Body::Done;
                 }
-                Ok(Some(Frame::data(self.buffer.split_to(take).freeze())))
+                Ok(Some(Frame::data(self.buffer.split_to(take))))
             }
             Body::UntilClose => {
-                Ok((!self.buffer.is_empty()).then(|| Frame::data(self.buffer.split().freeze())))
+                Ok((!self.buffer.is_empty()).then(|| Frame::data(std::mem::take(&mut self.buffer))))
             }
             Body::Chunked(decoder) => match decoder.step(&mut self.buffer)? {
                 Decoded::More => Ok(None),

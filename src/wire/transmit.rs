@@ -221,6 +221,10 @@ impl Transmitter {
         count -= of_head;
         let of_data = count.min(self.data.len());
         self.data.advance(of_data);
+        if self.data.is_empty() {
+            // What it was cut from may be read into again.
+            self.data = Bytes::new();
+        }
         self.tail = &self.tail[count - of_data..];
     }
 
