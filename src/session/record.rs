@@ -38,7 +38,6 @@ impl Draft {
 
 /// What is kept for a visitor. One allocation, with the texts of the identity another, shared by all who hold it.
 #[derive(Debug)]
-#[repr(C)] // What a look-up and the verdict read stands together: of a million sessions, hardly one is in a cache.
 pub struct Session {
     digest: Digest,
     last_seen: AtomicU64,
