@@ -5,7 +5,8 @@
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cloakroom::access::Access;
 use cloakroom::clock::Timestamp;
@@ -15,10 +16,15 @@ use cloakroom::message::{Fields, RequestHead};
 use cloakroom::peer::{Peer, Scheme};
 use cloakroom::session::cookie::{self, Shown};
 use cloakroom::session::memory::MemoryStore;
+use cloakroom::session::record::Draft;
 use cloakroom::session::{CookieSettings, Create, Key, Memo, SameSite, Sessions, Settings, Visitor};
 use cloakroom::wire::{HeadLimits, parse};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use secrecy::SecretBox;
+
+// As the program does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NAME: &str = "__Host-cloakroom";
 const NOW: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
@@ -49,7 +55,11 @@ fn head(bytes: &[u8]) -> RequestHead {
     parse::request(bytes, &LIMITS).expect("a request").expect("a whole one").0
 }
 
-fn sessions() -> Sessions {
+/// Many live sessions, and how far apart those lie that are asked for one after the other.
+const MANY: usize = 1_000_000;
+const STRIDE: usize = 611_953;
+
+fn settings() -> Settings {
     let hour = Duration::from_secs(3600);
     let cookie = CookieSettings {
         name: NAME.to_owned(),
@@ -59,26 +69,39 @@ fn sessions() -> Sessions {
         domain: None,
         partitioned: false,
     };
-    let settings = Settings {
+    Settings {
         idle: hour,
         absolute: 12 * hour,
         anonymous: hour,
         remember: 720 * hour,
         cookie,
-        max_sessions: 100_000,
+        max_sessions: 2 * MANY as u64,
         keys: vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }],
         create: Create::Lazy,
-    };
+    }
+}
+
+fn sessions() -> Sessions {
+    let settings = settings();
     let store = Arc::new(MemoryStore::new(settings.max_sessions, settings.lifetime()));
     Sessions::new(settings, store)
 }
 
 /// Signs somebody in; answers with `name=value`.
 fn sign_in(sessions: &Sessions) -> String {
-    let groups = ["staff".to_owned(), "finance".to_owned()];
-    let alice = Identity::new("alice", Some("alice@example.com"), Some("Alice Example"), &groups);
-    let (ticket, _) = sessions.sign_in(&Visitor::nobody(), alice.expect("a plain name"), false, NOW);
+    let (ticket, _) = sessions.sign_in(&Visitor::nobody(), alice(), false, NOW);
     ticket.set_cookie().split(';').next().expect("a pair").to_owned()
+}
+
+fn alice() -> Identity {
+    let groups = ["staff".to_owned(), "finance".to_owned()];
+    Identity::new("alice", Some("alice@example.com"), Some("Alice Example"), &groups).expect("a plain name")
+}
+
+fn shown(pair: &str) -> Shown {
+    let mut fields = Fields::new();
+    fields.append("Cookie", pair);
+    taken(fields)
 }
 
 fn taken(mut fields: Fields) -> Shown {
@@ -121,22 +144,55 @@ fn on_the_way(criterion: &mut Criterion) {
 }
 
 fn recognition(criterion: &mut Criterion) {
-    let sessions = sessions();
-    let pairs: Vec<_> = (0..10_000).map(|_| sign_in(&sessions)).collect();
-    let shown = taken(head(&request(&pairs[0])).fields);
     let forged = taken(head(&request(&format!("{NAME}={}", "A".repeat(64)))).fields);
-    let mut memo = Memo::default();
-    assert!(sessions.recognise(&shown, &mut memo, NOW).identity().is_some());
-    criterion.bench_function("recognise by the connection's memo", |bench| {
-        bench.iter(|| sessions.recognise(black_box(&shown), &mut memo, NOW));
-    });
-    criterion.bench_function("recognise by the store", |bench| {
-        bench.iter(|| sessions.recognise(black_box(&shown), &mut Memo::default(), NOW));
-    });
-    criterion.bench_function("refuse a forged ticket", |bench| {
-        bench.iter(|| sessions.recognise(black_box(&forged), &mut Memo::default(), NOW));
-    });
+    for count in [1, MANY] {
+        let sessions = sessions();
+        let shown: Vec<_> = (0..count).map(|_| shown(&sign_in(&sessions))).collect();
+        let mut memo = Memo::default();
+        assert!(sessions.recognise(&shown[0], &mut memo, NOW).identity().is_some());
+        criterion.bench_function(&format!("recognise by the connection's memo, {count} live"), |bench| {
+            bench.iter(|| sessions.recognise(black_box(&shown[0]), &mut memo, NOW));
+        });
+        criterion.bench_function(&format!("recognise by the store, {count} live"), |bench| {
+            let mut at = 0;
+            bench.iter(|| {
+                at = (at + STRIDE) % count;
+                sessions.recognise(black_box(&shown[at]), &mut Memo::default(), NOW)
+            });
+        });
+        criterion.bench_function(&format!("refuse a forged ticket, {count} live"), |bench| {
+            bench.iter(|| sessions.recognise(black_box(&forged), &mut Memo::default(), NOW));
+        });
+    }
 }
 
-criterion_group!(pure, heads, on_the_way, recognition);
+/// Look-ups alone, by one worker and by two at the same time.
+fn look_ups(criterion: &mut Criterion) {
+    for count in [1, MANY] {
+        let store = MemoryStore::new(2 * MANY as u64, settings().lifetime());
+        let digests: Vec<_> =
+            (0..count).map(|_| *store.create(Draft::signed_in(alice(), false, NOW)).1.digest()).collect();
+        let look_up = |times: u64, first: usize| {
+            let mut at = first % count;
+            for _ in 0..times {
+                at = (at + STRIDE) % count;
+                assert!(store.load(black_box(&digests[at])).is_some());
+            }
+        };
+        for workers in [1, 2] {
+            criterion.bench_function(&format!("look up, {count} live, {workers} at once"), |bench| {
+                bench.iter_custom(|times| {
+                    let begun = Instant::now();
+                    thread::scope(|scope| {
+                        (0..workers)
+                            .for_each(|worker| drop(scope.spawn(move || look_up(times, worker * MANY / 2))));
+                    });
+                    begun.elapsed()
+                });
+            });
+        }
+    }
+}
+
+criterion_group!(pure, heads, on_the_way, recognition, look_ups);
 criterion_main!(pure);

@@ -4,28 +4,34 @@
 //! and copied for each request. Never holds anything that proves the identity (no password, no token).
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-/// A person who has proved who they are.
+/// A person who has proved who they are. All texts are one, shared by every copy: a million sessions may hold one each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    user: Box<str>,
-    email: Option<Box<str>>,
-    name: Option<Box<str>>,
-    groups: Vec<Box<str>>,
-    rendered: Rendered,
+    /// User, e-mail address, name, groups; then the same four as header values, each only where it differs.
+    text: Arc<str>,
+    /// Where each of these ends.
+    ends: [u16; 2 * FACTS],
 }
 
+const USER: usize = 0;
+const EMAIL: usize = 1;
+const NAME: usize = 2;
+const GROUPS: usize = 3;
+const FACTS: usize = 4;
+
 /// The identity as header values: visible ASCII only, everything else percent-encoded as UTF-8 (RFC 3986).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rendered<'a> {
     /// Value for the user header.
-    pub user: Box<str>,
+    pub user: &'a str,
     /// Value for the e-mail header.
-    pub email: Option<Box<str>>,
+    pub email: Option<&'a str>,
     /// Value for the display name header.
-    pub name: Option<Box<str>>,
+    pub name: Option<&'a str>,
     /// Value for the groups header: comma-separated; absent without groups.
-    pub groups: Option<Box<str>>,
+    pub groups: Option<&'a str>,
 }
 
 /// Why a set of claims cannot be an identity.
@@ -40,6 +46,9 @@ pub enum InvalidIdentity {
     /// Longer than 256 bytes (user, group, name) would not fit into headers.
     #[error("{0} is longer than 256 bytes")]
     TooLong(&'static str),
+    /// More than any header has room for.
+    #[error("all groups together are longer than 64 KiB")]
+    TooMuch,
 }
 
 const LONGEST: usize = 256;
@@ -67,56 +76,87 @@ impl Identity {
                 return Err(InvalidIdentity::TooLong(what));
             }
         }
-        let rendered = Rendered {
-            user: header_safe(user, false),
-            email: email.map(|email| header_safe(email, false)),
-            name: name.map(|name| header_safe(name, false)),
-            groups: (!groups.is_empty()).then(|| {
-                groups.iter().map(|group| header_safe(group, true)).collect::<Vec<_>>().join(",").into()
-            }),
-        };
-        Ok(Self {
-            user: user.into(),
-            email: email.map(Into::into),
-            name: name.map(Into::into),
-            groups: groups.iter().map(|group| group.as_str().into()).collect(),
-            rendered,
-        })
+        let groups_rendered =
+            groups.iter().map(|group| header_safe(group, true)).collect::<Vec<_>>().join(",");
+        let [mut plain, rendered] = [
+            [
+                user.to_owned(),
+                email.unwrap_or_default().to_owned(),
+                name.unwrap_or_default().to_owned(),
+                groups.join(","),
+            ],
+            [
+                header_safe(user, false),
+                header_safe(email.unwrap_or_default(), false),
+                header_safe(name.unwrap_or_default(), false),
+                groups_rendered,
+            ],
+        ];
+        let differs: [bool; FACTS] = std::array::from_fn(|fact| plain[fact] != rendered[fact]);
+        if differs[GROUPS] {
+            plain[GROUPS] = groups.join("\n");
+        }
+        let mut text = String::new();
+        let mut ends = [0; 2 * FACTS];
+        let rendered = rendered.iter().zip(differs).map(|(value, differs)| if differs { value } else { "" });
+        for (end, part) in ends.iter_mut().zip(plain.iter().map(String::as_str).chain(rendered)) {
+            text.push_str(part);
+            *end = u16::try_from(text.len()).map_err(|_| InvalidIdentity::TooMuch)?;
+        }
+        Ok(Self { text: text.into(), ends })
     }
 
     /// The canonical user name.
     pub fn user(&self) -> &str {
-        &self.user
+        self.part(USER)
     }
 
     /// The e-mail address, where the login method knows one.
     pub fn email(&self) -> Option<&str> {
-        self.email.as_deref()
+        known(self.part(EMAIL))
     }
 
     /// The name for people to read, where the login method knows one.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        known(self.part(NAME))
     }
 
     /// The groups, in the order of the login method.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
-        self.groups.iter().map(|group| &**group)
+        // A group with a comma in it makes the header value differ: then line breaks, which no group has, stand between.
+        let between = if self.part(FACTS + GROUPS).is_empty() { ',' } else { '\n' };
+        known(self.part(GROUPS)).into_iter().flat_map(move |groups| groups.split(between))
     }
 
     /// Whether the person belongs to `group`.
     pub fn is_in(&self, group: &str) -> bool {
-        self.groups.iter().any(|mine| &**mine == group)
+        self.groups().any(|mine| mine == group)
     }
 
     /// The header values.
-    pub fn rendered(&self) -> &Rendered {
-        &self.rendered
+    pub fn rendered(&self) -> Rendered<'_> {
+        let value = |fact| known(self.part(FACTS + fact)).or_else(|| known(self.part(fact)));
+        Rendered {
+            user: value(USER).unwrap_or_default(),
+            email: value(EMAIL),
+            name: value(NAME),
+            groups: value(GROUPS),
+        }
+    }
+
+    fn part(&self, at: usize) -> &str {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.text[usize::from(start)..usize::from(self.ends[at])]
     }
 }
 
+/// An empty text is one that nobody knows.
+fn known(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
 /// Visible ASCII and inner spaces stay; `%`, everything beyond ASCII and (in lists) `,` are percent-encoded.
-fn header_safe(value: &str, in_list: bool) -> Box<str> {
+fn header_safe(value: &str, in_list: bool) -> String {
     let mut safe = String::with_capacity(value.len());
     let last = value.len().saturating_sub(1);
     for (at, byte) in value.bytes().enumerate() {
@@ -127,7 +167,7 @@ fn header_safe(value: &str, in_list: bool) -> Box<str> {
             let _ = write!(safe, "%{byte:02X}");
         }
     }
-    safe.into()
+    safe
 }
 
 #[cfg(test)]
@@ -138,9 +178,30 @@ mod tests {
     fn values_are_header_safe() {
         let groups = ["staff".to_owned(), "a,b".to_owned()];
         let identity = Identity::new("é", Some("a@b.c"), Some("김 철수"), &groups).expect("valid");
-        assert_eq!(&*identity.rendered().user, "%C3%A9");
-        assert_eq!(identity.rendered().name.as_deref(), Some("%EA%B9%80 %EC%B2%A0%EC%88%98"));
-        assert_eq!(identity.rendered().groups.as_deref(), Some("staff,a%2Cb"));
+        assert_eq!(identity.rendered().user, "%C3%A9");
+        assert_eq!(identity.rendered().email, Some("a@b.c"));
+        assert_eq!(identity.rendered().name, Some("%EA%B9%80 %EC%B2%A0%EC%88%98"));
+        assert_eq!(identity.rendered().groups, Some("staff,a%2Cb"));
+        assert_eq!((identity.user(), identity.name()), ("é", Some("김 철수")));
+        assert_eq!(identity.groups().collect::<Vec<_>>(), groups);
+    }
+
+    #[test]
+    fn values_that_need_no_encoding_are_held_once() {
+        let groups = ["staff".to_owned(), "finance".to_owned()];
+        let identity = Identity::new("alice", None, Some("Alice"), &groups).expect("valid");
+        assert_eq!(&*identity.text, "aliceAlicestaff,finance");
+        assert_eq!(identity.rendered().groups, Some("staff,finance"));
+        assert_eq!((identity.email(), identity.rendered().email), (None, None));
+        assert!(identity.is_in("finance") && !identity.is_in("staff,finance"));
+        let alone = Identity::new("alice", None, None, &[]).expect("valid");
+        assert_eq!((alone.groups().count(), alone.rendered().groups), (0, None));
+    }
+
+    #[test]
+    fn more_groups_than_any_header_holds_are_refused() {
+        let groups = vec!["g".repeat(256); 256];
+        assert_eq!(Identity::new("alice", None, None, &groups), Err(InvalidIdentity::TooMuch));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::session::record::{Draft, EndReason, Session};
 
 pub mod cookie;
 pub mod id;
+mod index;
 pub mod keys;
 pub mod lifetime;
 pub mod memory;
@@ -107,7 +108,7 @@ impl Sessions {
     pub fn recognise(&self, shown: &Shown, memo: &mut Memo, now: Timestamp) -> Visitor {
         let visitor = self.recognise_quietly(shown, memo, now);
         if let Some(session) = visitor.session() {
-            session.touch(now);
+            self.store.touch(session, now);
         }
         visitor
     }
@@ -149,14 +150,12 @@ impl Sessions {
         session.identity().and(Some(reason)).filter(|reason| *reason != EndReason::Replaced)
     }
 
-    /// The session this connection showed before, while it lives and was seen within the last second. Beyond that the
-    /// store is asked, so that it knows which sessions are in use.
+    /// The session this connection showed before, while it lives: whatever ends one marks the record.
     fn recall(&self, shown: &Shown, memo: &Memo, now: Timestamp) -> Option<Arc<Session>> {
         let known = memo.0.as_ref().filter(|known| known.by == self.serial)?;
         let value = shown.values().next()?;
         let same = verify_slices_are_equal(value, &known.value).is_ok();
-        let fresh = known.session.seen_just_now(now) && self.lifetime.verdict(&known.session, now).is_ok();
-        (same && fresh).then(|| Arc::clone(&known.session))
+        (same && self.lifetime.verdict(&known.session, now).is_ok()).then(|| Arc::clone(&known.session))
     }
 
     /// Lets somebody in: always a new id, and whatever session they had before is dead when this returns.
@@ -168,7 +167,7 @@ impl Sessions {
         now: Timestamp,
     ) -> (Ticket, Arc<Session>) {
         let remember = remember && self.can_remember();
-        let draft = Draft::signed_in(Arc::new(identity), remember, now);
+        let draft = Draft::signed_in(identity, remember, now);
         let replaced = visitor.session().and_then(|old| self.store.replace(old, draft.clone()));
         let (id, session) = replaced.unwrap_or_else(|| self.store.create(draft));
         let lasting = remember.then_some(self.lifetime.remember);

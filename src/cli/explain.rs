@@ -198,7 +198,7 @@ fn session(
     let name = known.and_then(|known| known.full_name.as_deref());
     let identity = Identity::new(user, email, name, &groups).map_err(|why| why.to_string())?;
     let store = MemoryStore::new(1, config.session.lifetime());
-    let (_, session) = store.create(Draft::signed_in(Arc::new(identity), false, now));
+    let (_, session) = store.create(Draft::signed_in(identity, false, now));
     Ok(Some(session))
 }
 

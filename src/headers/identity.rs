@@ -12,7 +12,7 @@ pub(super) fn append(fields: &mut Fields, identity: &Identity, names: &IdentityN
     let rendered = identity.rendered();
     fields.append(&names.user, rendered.user.as_bytes());
     let facts =
-        [(&names.email, &rendered.email), (&names.groups, &rendered.groups), (&names.name, &rendered.name)];
+        [(&names.email, rendered.email), (&names.groups, rendered.groups), (&names.name, rendered.name)];
     for (name, value) in facts {
         if let Some(value) = value {
             fields.append(name, value.as_bytes());

@@ -7,7 +7,6 @@ use std::fmt;
 use std::time::Duration;
 
 use ::cookie::time::OffsetDateTime;
-use memchr::memmem;
 
 use crate::clock::Timestamp;
 use crate::message::Fields;
@@ -57,12 +56,15 @@ impl fmt::Debug for Shown {
 /// cookies only the separator of a cut one goes; a field with nothing left goes too.
 pub fn take(fields: &mut Fields, name: &str) -> Shown {
     let mut shown = Shown::default();
-    let count = fields.get_all("cookie").count();
-    let ours = fields.get_all("cookie").any(|value| memmem::find(value, name.as_bytes()).is_some());
-    if count == 0 || (count == 1 && !ours) {
+    let (mut count, mut room) = (0, 0);
+    for value in fields.get_all("cookie") {
+        count += 1;
+        room += value.len() + "; ".len();
+    }
+    if count == 0 {
         return shown;
     }
-    let mut kept = Vec::with_capacity(fields.get_all("cookie").map(|value| value.len() + 2).sum());
+    let mut kept = Vec::with_capacity(room);
     for value in fields.get_all("cookie") {
         let before = kept.len();
         if before > 0 {
@@ -73,6 +75,9 @@ pub fn take(fields: &mut Fields, name: &str) -> Shown {
         if kept.len() == start {
             kept.truncate(before);
         }
+    }
+    if count == 1 && !shown.any {
+        return shown;
     }
     fields.remove("cookie");
     if !kept.is_empty() {

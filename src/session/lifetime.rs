@@ -63,8 +63,6 @@ struct Limits {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::identity::Identity;
     use crate::session::id::SessionId;
@@ -87,7 +85,7 @@ mod tests {
     }
 
     fn alice(remember: bool) -> Session {
-        let identity = Arc::new(Identity::new("alice", None, None, &[]).unwrap());
+        let identity = Identity::new("alice", None, None, &[]).unwrap();
         session(Draft::signed_in(identity, remember, start()))
     }
 

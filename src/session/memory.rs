@@ -1,10 +1,13 @@
 //! Memory: sessions kept in this process.
 //!
-//! Comes in: drafts, digests, ends. Goes out: records, shared by all workers. What lives is decided by one flag in the
+//! Comes in: drafts, digests, ends. Goes out: records, shared by all workers. What lives is decided by one mark in the
 //! record, set once: an end sets it first and removes the record afterwards, so whatever comes late finds it set.
+//! moka decides which records stay and tells the index, where they are looked up: to ask moka costs ten times as much.
+//! A record is in the index before moka knows it: whatever moka then does to it, its listener finds it there to remove.
 //! Never holds more than it was told to: anonymous sessions have an eighth of the room, for themselves. The limits given
 //! here only free memory; whether a session has expired is judged from its record, at each request.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +17,9 @@ use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use crate::clock::Timestamp;
 use crate::session::id::{Digest, SessionId};
+use crate::session::index::Index;
 use crate::session::lifetime::Lifetime;
 use crate::session::record::{Draft, EndReason, Session};
 use crate::session::store::Store;
@@ -32,6 +37,7 @@ const SLACK: Duration = Duration::from_secs(300);
 /// Sessions in memory. Lives as long as the process: configurations come and go around it.
 #[derive(Debug)]
 pub struct MemoryStore {
+    index: Arc<Index>,
     people: Records,
     anonymous: Records,
     endings: Endings,
@@ -44,9 +50,11 @@ impl MemoryStore {
         let endings = Cache::builder().max_capacity(ENDINGS).time_to_live(ENDINGS_KEPT).build();
         let lifetime = Arc::new(ArcSwap::from_pointee(lifetime));
         let anonymous = (max_sessions / 8).max(1);
+        let index = Arc::new(Index::new());
         Self {
-            people: records(max_sessions.saturating_sub(anonymous).max(1), &lifetime, &endings),
-            anonymous: records(anonymous, &lifetime, &endings),
+            people: records(max_sessions.saturating_sub(anonymous).max(1), &lifetime, &endings, &index),
+            anonymous: records(anonymous, &lifetime, &endings, &index),
+            index,
             endings,
             lifetime,
         }
@@ -59,14 +67,22 @@ impl MemoryStore {
 
     /// The session kept under this digest, if it lives.
     pub fn load(&self, digest: &Digest) -> Option<Arc<Session>> {
-        let found = self.people.get(digest).or_else(|| self.anonymous.get(digest));
-        found.filter(|session| session.ended().is_none())
+        self.index.get(digest).filter(|session| session.ended().is_none())
+    }
+
+    /// Notes that a request came with a session. moka hears of it once a minute: the order in which it evicts is true to
+    /// that grain, and no record is freed early, since [`SLACK`] is longer.
+    pub fn touch(&self, session: &Session, now: Timestamp) {
+        if session.touch(now) {
+            self.records_of(session).get(session.digest());
+        }
     }
 
     /// Keeps a new session under a new id.
     pub fn create(&self, draft: Draft) -> (SessionId, Arc<Session>) {
         let id = SessionId::mint();
-        let session = self.keep(Session::new(id.digest(), draft));
+        let session = Arc::new(Session::new(id.digest(), draft));
+        self.keep(&session);
         (id, session)
     }
 
@@ -75,16 +91,19 @@ impl MemoryStore {
         let id = SessionId::mint();
         let next = old.follow(id.digest(), draft)?;
         self.drop_record(old);
-        Some((id, self.keep(next)))
+        self.keep(&next);
+        Some((id, next))
     }
 
     /// Ends a session and what has taken its place. False when there was nothing left to end.
     pub fn end(&self, session: &Session, reason: EndReason) -> bool {
-        let first = session.finish(reason);
-        if first && session.identity().is_some() {
-            self.endings.insert(*session.digest(), reason);
+        let first = session.finish_line(reason);
+        for session in iter::successors(Some(session), |session| session.follower()) {
+            if first && session.identity().is_some() {
+                self.endings.insert(*session.digest(), reason);
+            }
+            self.drop_record(session);
         }
-        self.drop_record(session);
         first
     }
 
@@ -105,13 +124,17 @@ impl MemoryStore {
         self.endings.run_pending_tasks();
     }
 
-    fn keep(&self, session: Session) -> Arc<Session> {
-        let session = Arc::new(session);
-        self.records_of(&session).insert(*session.digest(), Arc::clone(&session));
-        session
+    fn keep(&self, session: &Arc<Session>) {
+        self.index.insert(Arc::clone(session));
+        self.records_of(session).insert(*session.digest(), Arc::clone(session));
+        // Whoever ended it meanwhile, as what follows another, may have come too early to remove it.
+        if session.ended().is_some() {
+            self.drop_record(session);
+        }
     }
 
     fn drop_record(&self, session: &Session) {
+        self.index.remove(session.digest());
         self.records_of(session).invalidate(session.digest());
     }
 
@@ -121,8 +144,8 @@ impl MemoryStore {
 }
 
 /// Records that go when they have expired or when there are too many: then the least recently used first.
-fn records(room: u64, lifetime: &Arc<ArcSwap<Lifetime>>, endings: &Endings) -> Records {
-    let endings = endings.clone();
+fn records(room: u64, lifetime: &Arc<ArcSwap<Lifetime>>, endings: &Endings, index: &Arc<Index>) -> Records {
+    let (endings, index) = (endings.clone(), Arc::clone(index));
     Cache::builder()
         .max_capacity(room)
         .eviction_policy(EvictionPolicy::lru())
@@ -133,10 +156,10 @@ fn records(room: u64, lifetime: &Arc<ArcSwap<Lifetime>>, endings: &Endings) -> R
                 RemovalCause::Expired => EndReason::Idle,
                 RemovalCause::Explicit | RemovalCause::Replaced => return,
             };
-            let ended_now = session.ended().is_none() && session.finish(reason);
-            if ended_now && session.identity().is_some() {
+            if session.finish(reason) && session.identity().is_some() {
                 endings.insert(*digest, reason);
             }
+            index.remove(&digest);
         })
         .build()
 }
@@ -192,6 +215,9 @@ impl Store for MemoryStore {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::thread;
+
     use super::*;
     use crate::session::store::contract::{alice, anonymous, start, store_contract};
 
@@ -217,6 +243,53 @@ mod tests {
         store.sweep();
         assert_eq!(store.counts(), (1, 0));
         assert!(store.load(session.digest()).is_some());
+    }
+
+    #[test]
+    fn a_session_in_use_stays_when_others_go() {
+        let store = MemoryStore::new(16, lifetime());
+        let add = |n| -> Vec<_> { (0..n).map(|_| store.create(alice()).1).collect() };
+        let (used, unused) = (add(1), add(1));
+        add(10);
+        store.sweep();
+        store.touch(&used[0], start().plus(Duration::from_secs(120)));
+        add(10);
+        store.sweep();
+        assert!(store.load(used[0].digest()).is_some());
+        assert!(store.load(unused[0].digest()).is_none());
+        assert_eq!(unused[0].ended(), Some(EndReason::Evicted));
+        assert_eq!(store.reason(unused[0].digest()), Some(EndReason::Evicted));
+    }
+
+    #[test]
+    fn index_and_moka_hold_the_same_after_any_race() {
+        let store = MemoryStore::new(64, lifetime());
+        let slots: Vec<_> = (0..16).map(|_| Mutex::new(store.create(alice()).1)).collect();
+        let work = || {
+            for n in 0..20_000_usize {
+                let draft = || if n % 3 == 0 { anonymous() } else { alice() };
+                let session = Arc::clone(&slots[n % 16].lock().expect("no panic"));
+                let next = match n % 4 {
+                    0 => store.replace(&session, draft()),
+                    1 => store.end(&session, EndReason::Logout).then(|| store.create(draft())),
+                    2 => store.load(session.digest()).is_none().then(|| store.create(draft())),
+                    _ => Some(store.create(draft())),
+                };
+                store.touch(&session, start().plus(Duration::from_secs(n as u64)));
+                if let Some((_, next)) = next {
+                    *slots[n / 5 % 16].lock().expect("no panic") = next;
+                }
+            }
+        };
+        thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
+        store.sweep();
+        let kept = || store.people.iter().chain(store.anonymous.iter()).map(|(_, session)| session);
+        assert_eq!(store.index.len(), kept().count());
+        assert!(store.index.len() <= 64, "{:?}", store.index);
+        for session in kept() {
+            assert_eq!(session.ended(), None);
+            assert!(store.load(session.digest()).is_some_and(|found| Arc::ptr_eq(&found, &session)));
+        }
     }
 
     #[test]

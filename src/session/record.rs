@@ -3,69 +3,83 @@
 //! Comes in: a draft, and the digest of the id a store minted for it. Goes out: a [`Session`] that never changes in place
 //! but for two things: when it was last seen, and, once and for all, that it has ended. Never holds the id.
 //!
-//! A session that goes on under a new id is a new record of the same *line*. A line ends as a whole, by one flag that is
-//! set once: whichever record somebody holds, however old, ending it ends all, and nothing that comes late undoes it.
+//! A session that goes on under a new id is a new record, and to be followed is one way to end: whoever holds the old
+//! one can end what followed, and nothing that comes late undoes either.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::session::id::Digest;
 
+/// A store is told that a session is in use at most once in so many milliseconds.
+const TELL_EVERY: u64 = 60_000;
+
 /// What a session shall hold; a store makes it a [`Session`] by minting an id for it.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    identity: Option<Arc<Identity>>,
+    identity: Option<Identity>,
     created: Timestamp,
-    authenticated_at: Option<Timestamp>,
     remember: bool,
 }
 
 impl Draft {
     /// For a visitor nobody knows.
     pub fn anonymous(now: Timestamp) -> Self {
-        Self { identity: None, created: now, authenticated_at: None, remember: false }
+        Self { identity: None, created: now, remember: false }
     }
 
     /// For somebody who has just proved who they are; `remember`: beyond the end of the browser's own session.
-    pub fn signed_in(identity: Arc<Identity>, remember: bool, now: Timestamp) -> Self {
-        Self { identity: Some(identity), created: now, authenticated_at: Some(now), remember }
+    pub fn signed_in(identity: Identity, remember: bool, now: Timestamp) -> Self {
+        Self { identity: Some(identity), created: now, remember }
     }
 }
 
-/// What is kept for a visitor.
+/// What is kept for a visitor. One allocation, with the texts of the identity another, shared by all who hold it.
 #[derive(Debug)]
 pub struct Session {
     digest: Digest,
-    short: u32,
-    held: Draft,
     last_seen: AtomicU64,
-    replaced: AtomicBool,
-    line: Arc<AtomicU8>,
+    created: Timestamp,
+    end: OnceLock<End>,
+    identity: Option<Identity>,
+    short: u32,
+    remember: bool,
+}
+
+/// How a record ended.
+#[derive(Debug)]
+enum End {
+    For(EndReason),
+    FollowedBy(Arc<Session>),
 }
 
 impl Session {
     /// A record under a freshly minted id.
     pub(in crate::session) fn new(digest: Digest, draft: Draft) -> Self {
-        Self::of_line(digest, draft, Arc::default())
+        Self {
+            digest,
+            last_seen: AtomicU64::new(draft.created.unix_millis()),
+            created: draft.created,
+            end: OnceLock::new(),
+            identity: draft.identity,
+            short: digest.short(),
+            remember: draft.remember,
+        }
     }
 
     /// A record under a freshly minted id, to follow this one. `None` when this one has ended or is followed already.
-    pub(in crate::session) fn follow(&self, digest: Digest, draft: Draft) -> Option<Self> {
-        let first = !self.replaced.swap(true, Ordering::AcqRel);
-        let alive = self.line.load(Ordering::Acquire) == ALIVE;
-        (first && alive).then(|| Self::of_line(digest, draft, Arc::clone(&self.line)))
+    pub(in crate::session) fn follow(&self, digest: Digest, draft: Draft) -> Option<Arc<Self>> {
+        let next = Arc::new(Self::new(digest, draft));
+        self.end.set(End::FollowedBy(Arc::clone(&next))).is_ok().then_some(next)
     }
 
-    fn of_line(digest: Digest, draft: Draft, line: Arc<AtomicU8>) -> Self {
-        Self {
-            digest,
-            short: digest.short(),
-            last_seen: AtomicU64::new(draft.created.unix_millis()),
-            held: draft,
-            replaced: AtomicBool::new(false),
-            line,
+    /// The record that follows this one.
+    pub(in crate::session) fn follower(&self) -> Option<&Session> {
+        match self.end.get() {
+            Some(End::FollowedBy(next)) => Some(next),
+            _ => None,
         }
     }
 
@@ -81,22 +95,22 @@ impl Session {
 
     /// Who is logged in.
     pub fn identity(&self) -> Option<&Identity> {
-        self.held.identity.as_deref()
+        self.identity.as_ref()
     }
 
     /// When the record was made.
     pub fn created(&self) -> Timestamp {
-        self.held.created
+        self.created
     }
 
-    /// When they logged in.
+    /// When they logged in: each login makes a record.
     pub fn authenticated_at(&self) -> Option<Timestamp> {
-        self.held.authenticated_at
+        self.identity.as_ref().map(|_| self.created)
     }
 
     /// Whether "keep me signed in" was ticked.
     pub fn remember(&self) -> bool {
-        self.held.remember
+        self.remember
     }
 
     /// When a request last came with it.
@@ -104,39 +118,43 @@ impl Session {
         Timestamp::from_unix_millis(self.last_seen.load(Ordering::Relaxed))
     }
 
-    /// Whether it was seen within the last second, by a clock that has not gone backwards since.
-    pub fn seen_just_now(&self, now: Timestamp) -> bool {
-        let last = self.last_seen();
-        last <= now && now.since(last).as_millis() <= 1000
-    }
-
-    /// Notes that a request came with it; written at most once a second, and never brings an ended session back.
-    pub(in crate::session) fn touch(&self, now: Timestamp) {
-        if !self.seen_just_now(now) {
-            self.last_seen.store(now.unix_millis(), Ordering::Relaxed);
+    /// Notes that a request came with it; written at most once a second, and never brings an ended session back. True when
+    /// the store is to be told, which is at most once in each minute; minutes begin at another time for each session.
+    pub(in crate::session) fn touch(&self, now: Timestamp) -> bool {
+        let (before, now) = (self.last_seen.load(Ordering::Relaxed), now.unix_millis());
+        // A clock that has gone backwards since is believed.
+        if now.checked_sub(before).is_some_and(|passed| passed <= 1000) {
+            return false;
         }
+        self.last_seen.store(now, Ordering::Relaxed);
+        let minute = |at: u64| at.saturating_add(u64::from(self.short)) / TELL_EVERY;
+        minute(before) != minute(now)
     }
 
     /// Why it ended; `None` while it lives.
     pub fn ended(&self) -> Option<EndReason> {
-        let replaced = || self.replaced.load(Ordering::Acquire).then_some(EndReason::Replaced);
-        EndReason::from_code(self.line.load(Ordering::Acquire)).or_else(replaced)
+        self.end.get().map(|end| match end {
+            End::For(reason) => *reason,
+            End::FollowedBy(_) => EndReason::Replaced,
+        })
     }
 
-    /// Ends it and whatever follows it, for good. False when that had happened before: the first reason stays.
+    /// Ends it for good. False when that had happened before: the first reason stays.
     pub(in crate::session) fn finish(&self, reason: EndReason) -> bool {
-        self.line.compare_exchange(ALIVE, reason.code(), Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.end.set(End::For(reason)).is_ok()
+    }
+
+    /// Ends it and whatever follows it, for good. False when that had happened before.
+    pub(in crate::session) fn finish_line(&self, reason: EndReason) -> bool {
+        self.finish(reason) || self.follower().is_some_and(|next| next.finish_line(reason))
     }
 }
 
-const ALIVE: u8 = 0;
-
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
 pub enum EndReason {
     /// The person signed out.
-    Logout = 1,
+    Logout,
     /// Nothing happened for too long.
     Idle,
     /// The login is too long ago.
@@ -156,18 +174,6 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    const ALL: [Self; 9] = [
-        Self::Logout,
-        Self::Idle,
-        Self::Absolute,
-        Self::Revoked,
-        Self::Limit,
-        Self::Evicted,
-        Self::Theft,
-        Self::Disabled,
-        Self::Replaced,
-    ];
-
     /// As in logs, metrics and answers.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -182,14 +188,6 @@ impl EndReason {
             EndReason::Replaced => "replaced",
         }
     }
-
-    const fn code(self) -> u8 {
-        self as u8
-    }
-
-    fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
-    }
 }
 
 #[cfg(test)]
@@ -198,7 +196,11 @@ mod tests {
     use crate::session::id::SessionId;
 
     fn session() -> Session {
-        Session::new(SessionId::mint().digest(), Draft::anonymous(Timestamp::from_unix_millis(10_000)))
+        Session::new(SessionId::mint().digest(), draft())
+    }
+
+    fn draft() -> Draft {
+        Draft::anonymous(Timestamp::from_unix_millis(10_000))
     }
 
     #[test]
@@ -208,26 +210,28 @@ mod tests {
         assert!(session.finish(EndReason::Logout));
         assert!(!session.finish(EndReason::Idle));
         assert_eq!(session.ended(), Some(EndReason::Logout));
-        assert!(session.follow(SessionId::mint().digest(), session.held.clone()).is_none());
+        assert!(session.follow(SessionId::mint().digest(), draft()).is_none());
     }
 
     #[test]
-    fn a_line_ends_as_a_whole_from_any_of_its_records() {
+    fn whoever_holds_an_old_record_can_end_what_followed() {
         let (first, digest) = (session(), SessionId::mint().digest());
-        let second = first.follow(digest, first.held.clone()).expect("the first lives");
+        let second = first.follow(digest, draft()).expect("the first lives");
         assert_eq!((first.ended(), second.ended()), (Some(EndReason::Replaced), None));
-        assert!(first.follow(digest, first.held.clone()).is_none(), "one record follows another");
-        assert!(first.finish(EndReason::Logout));
+        assert!(first.follow(digest, draft()).is_none(), "one record follows another");
+        assert!(!first.finish(EndReason::Idle), "its own limits no longer matter");
+        assert_eq!(second.ended(), None);
+        assert!(first.finish_line(EndReason::Logout));
+        assert!(!first.finish_line(EndReason::Revoked));
         assert_eq!(second.ended(), Some(EndReason::Logout));
     }
 
     #[test]
-    fn every_reason_survives_the_way_through_its_code() {
-        for reason in EndReason::ALL {
-            assert_eq!(EndReason::from_code(reason.code()), Some(reason), "{}", reason.as_str());
-        }
-        assert_eq!(EndReason::from_code(ALIVE), None);
-        assert_eq!(EndReason::from_code(99), None);
+    fn the_store_is_told_of_use_once_a_minute() {
+        let session = session();
+        let told =
+            (1..=600_u64).filter(|n| session.touch(Timestamp::from_unix_millis(10_000 + n * 2000))).count();
+        assert_eq!(told, 20, "1200 seconds");
     }
 
     #[test]

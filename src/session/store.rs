@@ -81,7 +81,7 @@ pub(in crate::session) mod contract {
 
     pub fn alice() -> Draft {
         let identity = Identity::new("alice", None, None, &[]).expect("a plain name");
-        Draft::signed_in(Arc::new(identity), false, start())
+        Draft::signed_in(identity, false, start())
     }
 
     fn lives(store: &impl Store, session: &Session) -> bool {
