@@ -136,7 +136,7 @@ fn on_the_way(criterion: &mut Criterion) {
     criterion.bench_function("in and out", |bench| {
         let pass = Access::Login.admit(visitor.session(), NOW).expect("alice is signed in");
         let through = |head| {
-            let inbound = inbound(head, &peer, &rules, || "0".repeat(32)).expect("a good request");
+            let inbound = inbound(head, &peer, &rules, || "0".repeat(32).into()).expect("a good request");
             outgoing(inbound, None, &pass, HostChoice::Preserve, &rules)
         };
         bench.iter_batched(|| head(&bytes), through, BatchSize::SmallInput);

@@ -122,7 +122,7 @@ struct Reply {
 #[derive(Default)]
 struct Trail {
     asked: Option<Asked>,
-    request_id: String,
+    request_id: Option<Rc<str>>,
     secure: bool,
 }
 
@@ -176,14 +176,9 @@ impl Gateway {
         };
         let (Reply { keeps, mut head, body, tunnel }, close) = match reply {
             Ok(reply) => (reply, false),
-            Err(refusal) => {
-                if trail.request_id.is_empty() {
-                    trail.request_id = request_id::fresh();
-                }
-                (self.refused(&refusal, &trail, &mut record), refusal.ends_connection())
-            }
+            Err(refusal) => (self.refused(&refusal, &mut trail, &mut record), refusal.ends_connection()),
         };
-        let returning = Returning { request_id: &trail.request_id, secure: trail.secure, now, keeps };
+        let returning = Returning { request_id: &trail.request_id(), secure: trail.secure, now, keeps };
         headers::finish(&mut head, &self.rules, &returning);
         record.status(head.status);
         Response { head, body, tunnel, close, record }
@@ -193,9 +188,9 @@ impl Gateway {
     pub fn unreadable(&self, refusal: &Refusal, peer: &Peer, version: http::Version) -> Response {
         let now = self.settings.clock.now();
         let mut record = Record::open(&self.settings.access_log, peer, version, now);
-        let trail = Trail { request_id: request_id::fresh(), ..Trail::default() };
-        let Reply { keeps, mut head, body, .. } = self.refused(refusal, &trail, &mut record);
-        let returning = Returning { request_id: &trail.request_id, secure: false, now, keeps };
+        let mut trail = Trail::default();
+        let Reply { keeps, mut head, body, .. } = self.refused(refusal, &mut trail, &mut record);
+        let returning = Returning { request_id: &trail.request_id(), secure: false, now, keeps };
         headers::finish(&mut head, &self.rules, &returning);
         record.status(head.status);
         Response { head, body, tunnel: None, close: true, record }
@@ -290,11 +285,11 @@ impl Gateway {
     }
 
     /// What a refused request is answered with.
-    fn refused(&self, refusal: &Refusal, trail: &Trail, record: &mut Record) -> Reply {
-        refusal.log(&trail.request_id);
+    fn refused(&self, refusal: &Refusal, trail: &mut Trail, record: &mut Record) -> Reply {
+        let request_id = trail.request_id();
+        refusal.log(&request_id);
         record.reason(refusal.status_and_reason().1);
-        let (head, bytes) =
-            pages::refusal(refusal, trail.asked.as_ref(), &trail.request_id, &self.settings.login);
+        let (head, bytes) = pages::refusal(refusal, trail.asked.as_ref(), &request_id, &self.settings.login);
         Reply { keeps: OURS, head, body: Body::Full(bytes), tunnel: None }
     }
 
@@ -322,8 +317,13 @@ impl Gateway {
 }
 
 impl Trail {
+    /// The request's id; one that could not even be read is given one now.
+    fn request_id(&mut self) -> Rc<str> {
+        self.request_id.get_or_insert_with(request_id::fresh).clone()
+    }
+
     fn follow(&mut self, inbound: &Inbound) {
-        self.request_id.clone_from(&inbound.request_id);
+        self.request_id = Some(inbound.request_id.clone());
         self.secure = inbound.client.scheme == Scheme::Https;
         self.asked = Some(Asked::of(inbound));
     }

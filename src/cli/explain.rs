@@ -169,7 +169,7 @@ fn arrive(
     fields.append("Host", &host);
     let head = RequestHead { method, target, version: Version::HTTP_11, fields };
     let peer = Peer { remote: Some(([192, 0, 2, 1], 50_000).into()), local_port: Some(port), scheme };
-    inbound(head, &peer, rules, || "(made for each request)".to_owned())
+    inbound(head, &peer, rules, || "(made for each request)".into())
 }
 
 /// Somebody who has just logged in, as a login would make them.

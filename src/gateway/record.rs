@@ -34,7 +34,7 @@ struct Details {
     host: String,
     path: String,
     has_query: bool,
-    request_id: String,
+    request_id: Option<Rc<str>>,
     referer: Option<Vec<u8>>,
     user_agent: Option<Vec<u8>>,
     route: Option<String>,
@@ -61,7 +61,7 @@ impl Record {
             host: String::new(),
             path: String::new(),
             has_query: false,
-            request_id: String::new(),
+            request_id: None,
             referer: None,
             user_agent: None,
             route: None,
@@ -100,7 +100,7 @@ impl Record {
             details.host = inbound.host.name().to_owned();
             details.path = inbound.path.as_str().to_owned();
             details.has_query = inbound.query.is_some();
-            details.request_id.clone_from(&inbound.request_id);
+            details.request_id = Some(inbound.request_id.clone());
             details.user_agent = inbound.fields.get("user-agent").map(<[u8]>::to_vec);
             details.referer = inbound.fields.get("referer").map(<[u8]>::to_vec);
         });
@@ -182,7 +182,7 @@ impl Drop for Record {
             upstream_took: details.upstream_took,
             upstream: details.upstream.as_deref(),
             route: details.route.as_deref(),
-            request_id: &details.request_id,
+            request_id: details.request_id.as_deref().unwrap_or_default(),
             referer: details.referer.as_deref(),
             user_agent: details.user_agent.as_deref(),
             reason: details.reason.or(gone_before_an_answer.then_some("client_closed")),

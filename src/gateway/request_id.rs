@@ -1,6 +1,7 @@
 //! Request id: a name for each request, by which its traces are found again.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -10,14 +11,14 @@ thread_local! {
 }
 
 /// 128 random bits in hex.
-pub fn fresh() -> String {
+pub fn fresh() -> Rc<str> {
     let bytes = STOCK.with_borrow_mut(|stock| stock.pop().unwrap_or_else(|| refill(stock)));
     let mut text = [0; 32];
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
         pair[0] = HEX[usize::from(byte >> 4)];
         pair[1] = HEX[usize::from(byte & 15)];
     }
-    std::str::from_utf8(&text).expect("hex is ASCII").to_owned()
+    std::str::from_utf8(&text).expect("hex is ASCII").into()
 }
 
 fn refill(stock: &mut Vec<[u8; 16]>) -> [u8; 16] {

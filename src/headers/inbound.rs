@@ -3,6 +3,8 @@
 //! Comes in: a head as received, and the peer it came from. Goes out: an [`Inbound`] in normal form without anything
 //! only the gateway may say, or the reason to turn it down. Never asks who is asking.
 
+use std::rc::Rc;
+
 use http::{Method, Version};
 
 use super::hop::HopByHop;
@@ -34,7 +36,7 @@ pub struct Inbound {
     /// Where it comes from.
     pub client: Client,
     /// 1 to 128 bytes; from a trusted proxy, or fresh.
-    pub request_id: String,
+    pub request_id: Rc<str>,
     /// The client waits for 100 (Continue) before it sends its body.
     pub expects_continue: bool,
     /// The client wants to go on in another protocol.
@@ -63,7 +65,7 @@ pub fn inbound(
     head: RequestHead,
     peer: &Peer,
     rules: &Rules,
-    fresh_id: impl FnOnce() -> String,
+    fresh_id: impl FnOnce() -> Rc<str>,
 ) -> Result<Inbound, BadRequest> {
     let RequestHead { method, target: mut raw, version, mut fields } = head;
     if matches!(method, Method::CONNECT | Method::TRACE) || has_two_readings(&method) {
@@ -176,10 +178,10 @@ fn find_upgrade(method: &Method, version: Version, fields: &Fields) -> Option<Up
 }
 
 /// The id a trusted proxy gave the request, if it fits into logs and headers anywhere.
-fn request_id(client: &Client, fields: &Fields) -> Option<String> {
+fn request_id(client: &Client, fields: &Fields) -> Option<Rc<str>> {
     let id = fields.text(REQUEST_ID).filter(|_| client.is_behind_proxy())?;
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:+/=@".contains(&byte);
-    ((1..=128).contains(&id.len()) && id.bytes().all(safe)).then(|| id.to_owned())
+    ((1..=128).contains(&id.len()) && id.bytes().all(safe)).then(|| id.into())
 }
 
 #[cfg(test)]
@@ -373,7 +375,7 @@ mod tests {
             ([10, 0, 0, 1], &long, "fresh"),
         ] {
             let inbound = from(ip, GET, "/", V11, &[HOST, ("x-request-id", id)]).expect("valid");
-            assert_eq!(inbound.request_id, expected);
+            assert_eq!(&*inbound.request_id, expected);
             assert_eq!(names(&inbound), ["Host"]);
         }
     }

@@ -42,7 +42,7 @@ pub fn outgoing(
     if rules.response.via {
         fields.append("Via", via(version));
     }
-    fields.append(REQUEST_ID, &inbound.request_id);
+    fields.append(REQUEST_ID, &*inbound.request_id);
     inbound.client.append(&mut fields, &inbound.host);
     if let Some(identity) = pass.identity() {
         identity::append(&mut fields, identity, &rules.names);
@@ -112,7 +112,7 @@ mod tests {
         let peer = Peer { remote, local_port: Some(8443), scheme: Scheme::Https };
         let response = ResponseHeaders { via, ..ResponseHeaders::default() };
         let rules = Rules::new(IdentityNames::default(), response, Vec::new());
-        let inbound = inbound(head, &peer, &rules, || "fresh".to_owned()).expect("valid");
+        let inbound = inbound(head, &peer, &rules, || "fresh".into()).expect("valid");
         let pass = Access::Public.admit(None, Timestamp::from_unix_millis(0)).expect("public");
         let head = outgoing(inbound, strip, &pass, host, &rules);
         let fields = head.fields.iter().map(|(name, value)| format!("{name}: {}", value.escape_ascii()));

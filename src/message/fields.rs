@@ -4,6 +4,8 @@
 //! values their bytes, and all keep their order, so what is not meant to change leaves as it came. Names compare
 //! without regard to case.
 
+use std::cell::RefCell;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Header or trailer fields, in order.
@@ -26,10 +28,39 @@ struct Line {
     mark: u8,
 }
 
+thread_local! {
+    /// Room that fields have left behind: the next head fills it again, while it is still in the processor's cache.
+    static SPARE: RefCell<Vec<(Vec<u8>, Vec<Line>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How much room a thread keeps: that of so many heads of at most so many bytes.
+const MOST_SPARE: usize = 16;
+const LARGEST_SPARE: usize = 4 * 1024;
+
+impl Drop for Fields {
+    fn drop(&mut self) {
+        if !(1..=LARGEST_SPARE).contains(&self.text.capacity()) {
+            return;
+        }
+        let (mut text, mut lines) = (std::mem::take(&mut self.text), std::mem::take(&mut self.lines));
+        text.clear();
+        lines.clear();
+        // A thread that ends keeps nothing.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MOST_SPARE {
+                spare.push((text, lines));
+            }
+        });
+    }
+}
+
 impl Fields {
     /// No fields yet, with room for a usual head.
     pub fn new() -> Self {
-        Self { text: Vec::with_capacity(1024), lines: Vec::with_capacity(24), marks: 0 }
+        let spare = SPARE.with_borrow_mut(Vec::pop);
+        let (text, lines) = spare.unwrap_or_else(|| (Vec::with_capacity(1024), Vec::with_capacity(24)));
+        Self { text, lines, marks: 0 }
     }
 
     /// How many fields there are.
