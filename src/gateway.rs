@@ -16,7 +16,7 @@ mod request_id;
 pub mod settings;
 
 use std::cell::{Cell, RefCell};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use crate::peer::{Peer, Scheme};
 use crate::route::Routes;
 use crate::session::record::Session;
 use crate::session::{Memo, Sessions, Visitor, cookie};
-use crate::upstream::exchange::{Answer, Tunnel, is_event_stream};
+use crate::upstream::exchange::{Answer, Tunnel};
 use crate::upstream::{HostHeader, Upstream};
 use body::Body;
 use isolate::isolate;
@@ -164,15 +164,9 @@ impl Gateway {
         let mut record = Record::open(&self.settings.access_log, &arrival.peer, arrival.head.version, now);
         record.head(&arrival.head);
         let mut trail = Trail::default();
-        let longest = self.settings.timeouts.request;
         let reply = {
             let answer = pin!(self.answer(arrival, now, &mut trail, &mut record));
-            let answer = isolate(answer);
-            let answered = match longest.is_zero() {
-                true => answer.await,
-                false => tokio::time::timeout(longest, answer).await.unwrap_or(Some(Err(Refusal::Deadline))),
-            };
-            answered.unwrap_or(Err(Refusal::Defect))
+            isolate(answer).await.unwrap_or(Err(Refusal::Defect))
         };
         let (Reply { keeps, mut head, body, tunnel }, close) = match reply {
             Ok(reply) => (reply, false),
@@ -207,18 +201,34 @@ impl Gateway {
         let Forward { upstream, outgoing, body, visitor, greets } =
             match self.decide(arrival, now, trail, record)? {
                 Decision::Reply(reply) => return Ok(reply),
-                Decision::OwnPage(visit) => return Box::pin(self.page(*visit, now, record)).await,
+                Decision::OwnPage(visit) => {
+                    return self.in_time(Box::pin(self.page(*visit, now, record)).as_mut()).await?;
+                }
                 Decision::Forward(forward) => forward,
             };
-        let answered = upstream.send(&outgoing, body).await;
+        let answered = {
+            let answered = pin!(upstream.send(&outgoing, body));
+            self.in_time(answered).await
+        };
         record.answered();
-        let answer = answered.map_err(|error| Refusal::of_upstream(upstream.name(), error))?;
+        let answer = answered
+            .and_then(|answered| answered.map_err(|error| Refusal::of_upstream(upstream.name(), error)))
+            .inspect_err(|_| trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields)))?;
         let mut reply = self.returned(answer, &visitor);
         if greets && let Some(ticket) = self.sessions().greet(&visitor, now) {
             set_cookie(&mut reply.head, ticket.set_cookie());
             reply.keeps = WITH_COOKIE;
         }
         Ok(reply)
+    }
+
+    /// Waits for as long as a request may take.
+    async fn in_time<T>(&self, work: Pin<&mut impl Future<Output = T>>) -> Result<T, Refusal> {
+        let longest = self.settings.timeouts.request;
+        if longest.is_zero() {
+            return Ok(work.await);
+        }
+        tokio::time::timeout(longest, work).await.map_err(|_| Refusal::Deadline)
     }
 
     /// The questions, in order. Each answer is what the next question needs, and none of them waits.
@@ -237,13 +247,16 @@ impl Gateway {
             return Ok(Decision::Reply(self.to_https(&inbound)));
         }
         let limits = (self.settings.limits.body, self.settings.timeouts.body);
-        body.restrict(limits.0, limits.1, self.rules.clone()).map_err(Refusal::Wire)?;
+        let restricted = body.restrict(limits.0, limits.1, self.rules.clone());
+        restricted.map_err(|error| trail.refused(&inbound, Refusal::Wire(error)))?;
         body.count_for(record.received());
         if let Some(page) = self.own_page(inbound.path.as_str()) {
             let page = page.to_owned();
+            trail.asked = Some(Asked::of(&inbound.method, &inbound.fields));
             return Ok(Decision::OwnPage(Box::new(Visit { page, inbound, body, memo })));
         }
-        let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method)?;
+        let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method);
+        let route = route.map_err(|none| trail.refused(&inbound, none.into()))?;
         record.route(&route.name);
         let shown = self.take_cookies(&mut inbound);
         let looks_at_sessions = route.access.looks_at_sessions();
@@ -253,8 +266,9 @@ impl Gateway {
         };
         record.visitor(&visitor);
         let pass = route.access.admit(visitor.session(), now).map_err(|denied| {
+            let refusal = trail.refused(&inbound, Refusal::Access(denied));
             trail.denied(denied, &inbound, &self.settings.login, &visitor);
-            Refusal::Access(denied)
+            refusal
         })?;
         let upstream = &self.upstreams[route.upstream];
         record.upstream(upstream.name());
@@ -269,7 +283,7 @@ impl Gateway {
     /// How the upstream's answer returns.
     fn returned(&self, answer: Answer, visitor: &Visitor) -> Reply {
         let (mut head, body, tunnel) = match answer {
-            Answer::Response(head, body) if is_event_stream(&head.fields) && !body.is_end() => {
+            Answer::Response(head, body) if body.is_event_stream() && !body.is_end() => {
                 let session = visitor.session_held().cloned();
                 let live = Live::new(body, session, &self.settings, self.stopping.clone());
                 (head, Body::Live(Box::new(live)), None)
@@ -325,7 +339,12 @@ impl Trail {
     fn follow(&mut self, inbound: &Inbound) {
         self.request_id = Some(inbound.request_id.clone());
         self.secure = inbound.client.scheme == Scheme::Https;
-        self.asked = Some(Asked::of(inbound));
+    }
+
+    /// Keeps of a request what its refusal needs to know.
+    fn refused(&mut self, inbound: &Inbound, refusal: Refusal) -> Refusal {
+        self.asked = Some(Asked::of(&inbound.method, &inbound.fields));
+        refusal
     }
 
     fn denied(&mut self, denied: Denied, inbound: &Inbound, login: &Login, visitor: &Visitor) {

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::refusal::Refusal;
-use crate::headers::{BadRequest, Inbound};
+use crate::headers::{BadRequest, Inbound, is_navigation};
 use crate::login::{CHALLENGE, Login, Reply};
-use crate::message::ResponseHead;
+use crate::message::{Fields, ResponseHead};
 use crate::session::record::EndReason;
 
 /// What to answer a refused request with. `asked` is missing where the request could not even be read.
@@ -63,10 +63,10 @@ pub struct Asked {
 
 impl Asked {
     /// Keeps it.
-    pub fn of(inbound: &Inbound) -> Self {
-        let safe = matches!(inbound.method, Method::GET | Method::HEAD);
-        let reader = match inbound.is_navigation() {
-            true => Reader::Person(inbound.fields.text("accept-language").map(str::to_owned)),
+    pub fn of(method: &Method, fields: &Fields) -> Self {
+        let safe = matches!(*method, Method::GET | Method::HEAD);
+        let reader = match is_navigation(fields) {
+            true => Reader::Person(fields.text("accept-language").map(str::to_owned)),
             false => Reader::Program,
         };
         Self { reader, safe, entrance: None, ended: None }

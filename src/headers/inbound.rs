@@ -52,13 +52,6 @@ pub enum Upgrade {
     WebSocket,
 }
 
-impl Inbound {
-    /// Whether a person waits for a page to appear in a browser, and a login page would help.
-    pub fn is_navigation(&self) -> bool {
-        is_navigation(&self.fields)
-    }
-}
-
 /// Checks a request and brings it into normal form. `fresh_id` makes an id for a request that brings none that can be
 /// believed.
 pub fn inbound(
@@ -382,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_page_navigation_is_told_from_a_script() {
-        let navigation = |list: &[_]| get(list).expect("valid").is_navigation();
+        let navigation = |list: &[_]| is_navigation(&get(list).expect("valid").fields);
         assert!(navigation(&[("Sec-Fetch-Mode", "navigate")]));
         assert!(navigation(&[("Accept", "application/json;q=0.1, Text/HTML ;q=0.9")]));
         assert!(!navigation(&[("Sec-Fetch-Mode", "cors"), ("Accept", "text/html")]));

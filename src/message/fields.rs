@@ -126,15 +126,14 @@ impl Fields {
         self.text.extend_from_slice(b": ");
         write(&mut self.text);
         self.text.extend_from_slice(b"\r\n");
-        let line = self.line(start, name.len());
+        let line = self.line(name.as_bytes(), self.text.len() - start);
         self.lines.push(line);
     }
 
     /// Adds a field that is in canonical form already: `Name: value` and CRLF, without further blanks around the value.
     pub(crate) fn append_line(&mut self, line: &[u8], name_length: usize) {
-        let start = self.text.len();
         self.text.extend_from_slice(line);
-        let line = self.line(start, name_length);
+        let line = self.line(&line[..name_length], line.len());
         self.lines.push(line);
     }
 
@@ -164,11 +163,19 @@ impl Fields {
         }
     }
 
-    /// Keeps the fields for which `keep` is true of name and value.
-    #[inline]
+    /// Keeps the fields for which `keep` is true of name and value. A loop of its own, because it goes over every head
+    /// and the standard one does not grow together with `keep`.
+    #[inline(always)]
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
-        let Self { text, lines, .. } = self;
-        lines.retain(|line| keep(line.name(text), line.value(text)));
+        let mut kept = 0;
+        for at in 0..self.lines.len() {
+            let line = self.lines[at];
+            if keep(line.name(&self.text), line.value(&self.text)) {
+                self.lines[kept] = line;
+                kept += 1;
+            }
+        }
+        self.lines.truncate(kept);
     }
 
     /// Bytes of all lines, as on an HTTP/1 wire.
@@ -212,18 +219,19 @@ impl Fields {
 
     /// Writes a line at the end of the text.
     fn write(&mut self, name: &[u8], value: &[u8]) -> Line {
-        let start = self.text.len();
         self.text.reserve(name.len() + value.len() + 4);
         [name, b": ", value, b"\r\n"].iter().for_each(|part| self.text.extend_from_slice(part));
-        self.line(start, name.len())
+        self.line(name, name.len() + value.len() + 4)
     }
 
-    /// The index entry of the line that ends the text.
-    fn line(&mut self, start: usize, name_length: usize) -> Line {
-        let short = |at: usize| u32::try_from(at).expect("heads are far smaller than 4 GiB");
-        let mark = mark(&self.text[start..start + name_length]);
+    /// The index entry of the line that ends the text and is `length` bytes long.
+    #[inline]
+    fn line(&mut self, name: &[u8], length: usize) -> Line {
+        let end = u32::try_from(self.text.len()).expect("heads are far smaller than 4 GiB");
+        let start = end - length as u32;
+        let mark = mark(name);
         self.marks |= 1 << mark;
-        Line { start: short(start), colon: short(start + name_length), end: short(self.text.len()), mark }
+        Line { start, colon: start + name.len() as u32, end, mark }
     }
 }
 

@@ -49,6 +49,7 @@ pub struct Exchange {
     reusable: bool,
     /// Of the response, once its head is there.
     framing: Framing,
+    is_event_stream: bool,
 }
 
 /// What an upstream answered.
@@ -104,6 +105,7 @@ impl Exchange {
             send_failed: None,
             reusable: false,
             framing: Framing::Empty,
+            is_event_stream: false,
         })
     }
 
@@ -139,8 +141,10 @@ impl Exchange {
         }
         self.connection.receiver.begin_body(framing);
         self.connection.progress.clear();
-        let patience = if is_event_stream(&head.fields) { Duration::ZERO } else { self.patience };
-        (self.patience, self.framing) = (patience, framing);
+        (self.framing, self.is_event_stream) = (framing, is_event_stream(&head.fields));
+        if self.is_event_stream {
+            self.patience = Duration::ZERO;
+        }
         Ok(Answer::Response(head, ResponseBody(self)))
     }
 
@@ -255,7 +259,7 @@ fn expects_length(method: &Method) -> bool {
 }
 
 /// Whether a response is an event stream, which may be silent for as long as it likes.
-pub fn is_event_stream(fields: &Fields) -> bool {
+fn is_event_stream(fields: &Fields) -> bool {
     const EVENT_STREAM: &[u8] = b"text/event-stream";
     let start = fields.get("content-type").and_then(|value| value.get(..EVENT_STREAM.len()));
     start.is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
@@ -269,6 +273,11 @@ impl ResponseBody {
     /// How the upstream framed it.
     pub fn framing(&self) -> Framing {
         self.0.framing
+    }
+
+    /// Whether it is an event stream.
+    pub fn is_event_stream(&self) -> bool {
+        self.0.is_event_stream
     }
 
     /// Whether all of it has been taken.
