@@ -319,10 +319,7 @@ impl Gateway {
     }
 
     fn take_cookies(&self, inbound: &mut Inbound) -> cookie::Shown {
-        for nonce in NONCE_COOKIES {
-            cookie::take(&mut inbound.fields, nonce);
-        }
-        cookie::take(&mut inbound.fields, self.sessions().cookie_name())
+        cookie::take(&mut inbound.fields, self.sessions().cookie_name(), &NONCE_COOKIES)
     }
 
     fn sessions(&self) -> &Sessions {

@@ -179,7 +179,7 @@ mod tests {
             self.fields.iter().for_each(|(name, value)| fields.append(name, value));
             let jar: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
             fields.append("Cookie", jar.join("; "));
-            let shown = take(&mut fields, self.sessions.cookie_name());
+            let shown = take(&mut fields, self.sessions.cookie_name(), &[]);
             let visitor = self.sessions.recognise(&shown, &mut Memo::default(), self.now);
             let ask = Ask {
                 path,

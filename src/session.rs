@@ -254,7 +254,7 @@ mod tests {
     fn shown(cookies: &str) -> Shown {
         let mut fields = Fields::new();
         fields.append("Cookie", cookies);
-        cookie::take(&mut fields, "__Host-cloakroom")
+        cookie::take(&mut fields, "__Host-cloakroom", &[])
     }
 
     fn pair(ticket: &Ticket) -> String {

@@ -42,7 +42,7 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
         let Visit { page, mut inbound, mut body, memo } = visit;
-        let shown = crate::session::cookie::take(&mut inbound.fields, self.sessions().cookie_name());
+        let shown = crate::session::cookie::take(&mut inbound.fields, self.sessions().cookie_name(), &[]);
         let visitor = self.sessions().recognise_quietly(&shown, &mut memo.borrow_mut(), now);
         record.visitor(&visitor);
         let form = match inbound.method {

@@ -50,34 +50,36 @@ impl fmt::Debug for Shown {
     }
 }
 
-/// Cuts every cookie called exactly `name` out of the `Cookie` fields.
+/// Cuts every cookie called exactly `name` out of the `Cookie` fields, and those called like one of `others`, whose
+/// values nobody asks for.
 ///
 /// Several fields (HTTP/2 sends crumbs, RFC 9113, section 8.2.3) become one, joined by `; `. Of the bytes between other
 /// cookies only the separator of a cut one goes; a field with nothing left goes too.
-pub fn take(fields: &mut Fields, name: &str) -> Shown {
+pub fn take(fields: &mut Fields, name: &str, others: &[&str]) -> Shown {
     let mut shown = Shown::default();
-    let (mut count, mut room) = (0, 0);
-    for value in fields.get_all("cookie") {
+    let goes =
+        |pair| value_of(pair, name).is_some() || others.iter().any(|other| value_of(pair, other).is_some());
+    let (mut count, mut room, mut any) = (0, 0, false);
+    for field in fields.get_all("cookie") {
         count += 1;
-        room += value.len() + "; ".len();
+        room += field.len() + "; ".len();
+        any |= pairs(field).any(goes);
     }
-    if count == 0 {
+    if count == 0 || count == 1 && !any {
         return shown;
     }
     let mut kept = Vec::with_capacity(room);
-    for value in fields.get_all("cookie") {
+    for field in fields.get_all("cookie") {
         let before = kept.len();
         if before > 0 {
             kept.extend_from_slice(b"; ");
         }
         let start = kept.len();
-        cut(value, name, &mut kept, &mut shown);
+        cut(field, goes, &mut kept);
         if kept.len() == start {
             kept.truncate(before);
         }
-    }
-    if count == 1 && !shown.any {
-        return shown;
+        pairs(field).filter_map(|pair| value_of(pair, name)).for_each(|value| shown.add(value));
     }
     fields.remove("cookie");
     if !kept.is_empty() {
@@ -93,13 +95,12 @@ pub fn find<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     std::str::from_utf8(value).ok().filter(|value| value.is_ascii())
 }
 
-/// Copies one field's pairs to `kept`, those called `name` to `shown`.
-fn cut(field: &[u8], name: &str, kept: &mut Vec<u8>, shown: &mut Shown) {
+/// Copies one field's pairs to `kept`, except those that go.
+fn cut<'a>(field: &'a [u8], goes: impl Fn(&'a [u8]) -> bool, kept: &mut Vec<u8>) {
     let mut first = true;
     let mut opened_with_ours = false;
-    for pair in field.split(|&byte| byte == b';') {
-        if let Some(value) = value_of(pair, name) {
-            shown.add(value);
+    for pair in pairs(field) {
+        if goes(pair) {
             opened_with_ours |= first;
             continue;
         }
@@ -115,13 +116,25 @@ fn cut(field: &[u8], name: &str, kept: &mut Vec<u8>, shown: &mut Shown) {
     }
 }
 
+/// What stands between semicolons.
+fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(field);
+    std::iter::from_fn(move || {
+        let field = rest?;
+        let end = memchr::memchr(b';', field);
+        rest = end.map(|end| &field[end + 1..]);
+        Some(&field[..end.unwrap_or(field.len())])
+    })
+}
+
 /// The value, if the pair is called exactly `name`. Only blanks before the name and around the value are passed over:
 /// other white space belongs to the name, or a look-alike could be taken for ours.
 fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let blank = |byte: &u8| !matches!(byte, b' ' | b'\t');
     let start = pair.iter().position(blank)?;
-    let end = pair.iter().rposition(blank)?;
-    pair[start..=end].strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+    let value = pair[start..].strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+    let end = value.iter().rposition(blank).map_or(0, |last| last + 1);
+    Some(&value[..end])
 }
 
 /// A `Set-Cookie` value with an id in it, or one that takes the cookie back.
@@ -203,9 +216,20 @@ mod tests {
         for value in fields {
             head.append("Cookie", value);
         }
-        let shown = take(&mut head, NAME);
+        let shown = take(&mut head, NAME, &["other"]);
         assert!(head.len() <= 1, "one field at most is left");
         (head.text("cookie").map(str::to_owned), shown)
+    }
+
+    #[test]
+    fn cookies_whose_values_nobody_asks_for_are_cut_out_too() {
+        let mut head = Fields::new();
+        head.append("cookie", "a=1; mine=2;  nonce=3; b=4");
+        let shown = take(&mut head, "mine", &["nonce", "other"]);
+        assert_eq!(head.text("cookie"), Some("a=1; b=4"));
+        assert!(shown.any());
+        assert!(!take(&mut head, "mine", &["nonce"]).any());
+        assert_eq!(head.text("cookie"), Some("a=1; b=4"));
     }
 
     #[test]
@@ -359,7 +383,7 @@ mod tests {
             if !sent.is_empty() {
                 head.append("cookie", sent.join("; "));
             }
-            let shown = take(&mut head, NAME);
+            let shown = take(&mut head, NAME, &["other"]);
             prop_assert_eq!(shown.any(), !at.is_empty());
             let left = head.text("cookie").unwrap_or_default();
             prop_assert_eq!(left, others.join("; "));
@@ -377,7 +401,7 @@ mod tests {
                 head.append("cookie", field);
             }
             let all: Vec<u8> = fields.concat();
-            let shown = take(&mut head, "a");
+            let shown = take(&mut head, "a", &[]);
             let _ = find(&head, "=");
             prop_assert!(shown.values().count() <= CANDIDATES);
             if !shown.any() && fields.len() == 1 {

@@ -118,7 +118,7 @@ fn ten_thousand_logouts_leave_no_session_behind() {
         let (ticket, _) = sessions.sign_in(&Visitor::nobody(), alice.clone(), false, now);
         let mut fields = Fields::new();
         fields.append("Cookie", ticket.set_cookie().split(';').next().expect("a pair"));
-        let shown = take(&mut fields, sessions.cookie_name());
+        let shown = take(&mut fields, sessions.cookie_name(), &[]);
         let visitor = sessions.recognise(&shown, &mut Memo::default(), now);
         assert!(visitor.session().is_some());
         sessions.sign_out(&visitor);
