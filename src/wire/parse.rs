@@ -165,7 +165,7 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
 #[inline(always)]
 fn count(bytes: &[u8], is_of_it: impl Fn(u8) -> bool) -> usize {
     let sum = |bytes: &[u8]| bytes.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(u8::from(is_of_it(byte))));
-    bytes.chunks(255).map(|bytes| usize::from(sum(bytes))).sum()
+    bytes.chunks(240).map(|bytes| usize::from(sum(bytes))).sum()
 }
 
 fn trim(mut value: &[u8]) -> &[u8] {
