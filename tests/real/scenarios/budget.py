@@ -19,7 +19,7 @@ from rig.process import Failed, command, expect
 from rig.wire import Connection
 
 # Instructions per request. `tests/real/run instructions` prints the present ones.
-BUDGET = {"public": 30_375, "session": 34_220}
+BUDGET = {"public": 28_440, "session": 30_130}
 TOLERANCE = 0.03
 REQUESTS = 2000
 WARM_UP = 200
