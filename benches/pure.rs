@@ -1,7 +1,8 @@
 //! What every request costs before any byte is sent: the pure steps, one by one.
 //!
-//! Comes in: a request as a browser sends it. Goes out: time for each step. Never opens a socket.
+//! Comes in: a request as a browser sends it, and its response. Goes out: time for each step. Never opens a socket.
 
+use std::cell::LazyCell;
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,16 +11,21 @@ use std::time::{Duration, Instant};
 
 use cloakroom::access::Access;
 use cloakroom::clock::Timestamp;
-use cloakroom::headers::{HostChoice, IdentityNames, NormalPath, ResponseHeaders, Rules, inbound, outgoing};
+use cloakroom::headers::{
+    HostChoice, IdentityNames, NormalPath, ResponseHeaders, Returning, Rules, finish, inbound, incoming,
+    outgoing,
+};
 use cloakroom::identity::Identity;
-use cloakroom::message::{Fields, RequestHead};
+use cloakroom::message::{Fields, RequestHead, ResponseHead};
 use cloakroom::peer::{Peer, Scheme};
+use cloakroom::route::{HostPattern, Route, Routes};
 use cloakroom::session::cookie::{self, Shown};
 use cloakroom::session::memory::MemoryStore;
 use cloakroom::session::record::Draft;
 use cloakroom::session::{CookieSettings, Create, Key, Memo, SameSite, Sessions, Settings, Visitor};
 use cloakroom::wire::{HeadLimits, parse};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use http::Method;
 use secrecy::SecretBox;
 
 // As the program does.
@@ -49,6 +55,22 @@ fn request(cookie: &str) -> Vec<u8> {
          Sec-Fetch-User: ?1\r\n\r\n"
     )
     .into_bytes()
+}
+
+/// A response as an application sends it.
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    Server: gunicorn\r\n\
+    Date: Fri, 15 Jan 2027 08:00:00 GMT\r\n\
+    Connection: keep-alive\r\n\
+    Content-Type: text/html; charset=utf-8\r\n\
+    Content-Length: 5120\r\n\
+    Cache-Control: private, max-age=60\r\n\
+    Vary: Cookie, Accept-Language\r\n\
+    X-Content-Type-Options: nosniff\r\n\
+    Set-Cookie: theme=dark; Path=/; SameSite=Lax\r\n\r\n";
+
+fn rules() -> Rules {
+    Rules::new(IdentityNames::default(), ResponseHeaders::default(), Vec::new())
 }
 
 fn head(bytes: &[u8]) -> RequestHead {
@@ -108,12 +130,16 @@ fn taken(mut fields: Fields) -> Shown {
     cookie::take(&mut fields, NAME, &["cloakroom-login"])
 }
 
+/// Heads from bytes, and what is in them.
 fn heads(criterion: &mut Criterion) {
     let bytes = request(&format!("{NAME}={}", "A".repeat(64)));
     criterion.bench_function("find the end of a head", |bench| {
         bench.iter(|| parse::head_length(black_box(&bytes), &mut 0, &LIMITS));
     });
-    criterion.bench_function("parse a head", |bench| bench.iter(|| head(black_box(&bytes))));
+    criterion.bench_function("parse a request's head", |bench| bench.iter(|| head(black_box(&bytes))));
+    criterion.bench_function("parse a response's head", |bench| {
+        bench.iter(|| parse::response(black_box(RESPONSE), &LIMITS));
+    });
     for (name, path) in [
         ("a normal path", "/reports/2026/summary"),
         ("a path to be made normal", "/reports/./2026/..//2026/%73ummary%ED%95%9C"),
@@ -124,44 +150,98 @@ fn heads(criterion: &mut Criterion) {
     criterion.bench_function("take our cookie out", |bench| {
         bench.iter_batched(|| fields.clone(), taken, BatchSize::SmallInput);
     });
-}
-
-fn on_the_way(criterion: &mut Criterion) {
-    let sessions = sessions();
-    let bytes = request(&sign_in(&sessions));
-    let rules = Rules::new(IdentityNames::default(), ResponseHeaders::default(), Vec::new());
-    let remote = Some(SocketAddr::from(([192, 0, 2, 1], 50_000)));
-    let peer = Peer { remote, local_port: Some(443), scheme: Scheme::Https };
-    let visitor = sessions.recognise(&taken(head(&bytes).fields), &mut Memo::default(), NOW);
-    criterion.bench_function("in and out", |bench| {
-        let pass = Access::Login.admit(visitor.session(), NOW).expect("alice is signed in");
-        let through = |head| {
-            let inbound = inbound(head, &peer, &rules, || "0".repeat(32).into()).expect("a good request");
-            outgoing(inbound, None, &pass, HostChoice::Preserve, &rules)
-        };
-        bench.iter_batched(|| head(&bytes), through, BatchSize::SmallInput);
+    let rules = rules();
+    criterion.bench_function("fold the names of all fields", |bench| {
+        bench.iter_batched_ref(
+            || fields.clone(),
+            |fields| rules.clean_trailers(fields),
+            BatchSize::SmallInput,
+        );
     });
 }
 
+/// Where to: the last of many routes, by path and by host.
+fn routes(criterion: &mut Criterion) {
+    let path = NormalPath::parse("/part-9999/summary").expect("a plain path");
+    for count in [10, 1_000] {
+        let route = |n: usize, host| Route {
+            name: format!("routes[{n}]"),
+            host,
+            path: if n + 1 == count { "/part-9999/".to_owned() } else { format!("/part-{n:04}/") },
+            methods: Vec::new(),
+            access: Access::Public,
+            upstream: 0,
+            strip_prefix: None,
+            keep_encoded_slash: false,
+        };
+        let by_path = Routes::new((0..count).map(|n| route(n, HostPattern::Any)).collect());
+        let host = |n: usize| HostPattern::Exact(format!("app-{}.example.com", n % (count / 5)));
+        let by_host = Routes::new((0..count).map(|n| route(n, host(n))).collect());
+        let last = format!("app-{}.example.com", count / 5 - 1);
+        for (name, routes) in [("any host", &by_path), ("five for each host", &by_host)] {
+            assert!(routes.find(&last, &path, &Method::GET).is_ok());
+            criterion.bench_function(&format!("find the last of {count} routes, {name}"), |bench| {
+                bench.iter(|| routes.find(black_box(&last), &path, &Method::GET).is_ok());
+            });
+        }
+    }
+}
+
+/// Heads in, out and back.
+fn on_the_way(criterion: &mut Criterion) {
+    let sessions = sessions();
+    let bytes = request(&sign_in(&sessions));
+    let rules = rules();
+    let remote = Some(SocketAddr::from(([192, 0, 2, 1], 50_000)));
+    let peer = Peer { remote, local_port: Some(443), scheme: Scheme::Https };
+    let visitor = sessions.recognise(&taken(head(&bytes).fields), &mut Memo::default(), NOW);
+    let arrived = |head| inbound(head, &peer, &rules, || "0".repeat(32).into()).expect("a good request");
+    criterion.bench_function("inbound", |bench| {
+        bench.iter_batched(|| head(&bytes), arrived, BatchSize::SmallInput);
+    });
+    let pass = Access::Login.admit(visitor.session(), NOW).expect("alice is signed in");
+    criterion.bench_function("outgoing", |bench| {
+        let leave = |inbound| outgoing(inbound, None, &pass, HostChoice::Preserve, &rules);
+        bench.iter_batched(|| arrived(head(&bytes)), leave, BatchSize::SmallInput);
+    });
+    criterion.bench_function("incoming", |bench| {
+        let answer = || parse::response(RESPONSE, &LIMITS).expect("a response").expect("a whole one").0.0;
+        let returning = Returning { request_id: "0123456789abcdef", secure: true, now: NOW, keeps: &[] };
+        let back = |head: &mut ResponseHead| {
+            incoming(head, &[NAME]);
+            finish(head, &rules, &returning);
+        };
+        bench.iter_batched_ref(answer, back, BatchSize::SmallInput);
+    });
+}
+
+/// Who: by memo, by store, and nobody.
 fn recognition(criterion: &mut Criterion) {
     let forged = taken(head(&request(&format!("{NAME}={}", "A".repeat(64)))).fields);
+    let few = sessions();
+    criterion.bench_function("refuse a forged ticket by its MAC", |bench| {
+        bench.iter(|| few.recognise(black_box(&forged), &mut Memo::default(), NOW));
+    });
     for count in [1, MANY] {
-        let sessions = sessions();
-        let shown: Vec<_> = (0..count).map(|_| shown(&sign_in(&sessions))).collect();
-        let mut memo = Memo::default();
-        assert!(sessions.recognise(&shown[0], &mut memo, NOW).identity().is_some());
+        // Made when the first of those that need it runs: a million people take seconds to sign in.
+        let signed_in = LazyCell::new(|| {
+            let sessions = sessions();
+            let shown: Vec<_> = (0..count).map(|_| shown(&sign_in(&sessions))).collect();
+            assert!(sessions.recognise(&shown[0], &mut Memo::default(), NOW).identity().is_some());
+            (sessions, shown)
+        });
         criterion.bench_function(&format!("recognise by the connection's memo, {count} live"), |bench| {
+            let (sessions, shown) = &*signed_in;
+            let mut memo = Memo::default();
             bench.iter(|| sessions.recognise(black_box(&shown[0]), &mut memo, NOW));
         });
         criterion.bench_function(&format!("recognise by the store, {count} live"), |bench| {
+            let (sessions, shown) = &*signed_in;
             let mut at = 0;
             bench.iter(|| {
                 at = (at + STRIDE) % count;
                 sessions.recognise(black_box(&shown[at]), &mut Memo::default(), NOW)
             });
-        });
-        criterion.bench_function(&format!("refuse a forged ticket, {count} live"), |bench| {
-            bench.iter(|| sessions.recognise(black_box(&forged), &mut Memo::default(), NOW));
         });
     }
 }
@@ -169,23 +249,27 @@ fn recognition(criterion: &mut Criterion) {
 /// Look-ups alone, by one worker and by two at the same time.
 fn look_ups(criterion: &mut Criterion) {
     for count in [1, MANY] {
-        let store = MemoryStore::new(2 * MANY as u64, settings().lifetime());
-        let digests: Vec<_> =
-            (0..count).map(|_| *store.create(Draft::signed_in(alice(), false, NOW)).1.digest()).collect();
-        let look_up = |times: u64, first: usize| {
-            let mut at = first % count;
-            for _ in 0..times {
-                at = (at + STRIDE) % count;
-                assert!(store.load(black_box(&digests[at])).is_some());
-            }
-        };
+        let stored = LazyCell::new(|| {
+            let store = MemoryStore::new(2 * MANY as u64, settings().lifetime());
+            let create = |_| *store.create(Draft::signed_in(alice(), false, NOW)).1.digest();
+            let digests: Vec<_> = (0..count).map(create).collect();
+            (store, digests)
+        });
         for workers in [1, 2] {
             criterion.bench_function(&format!("look up, {count} live, {workers} at once"), |bench| {
+                let (store, digests) = &*stored;
+                let look_up = |times: u64, first: usize| {
+                    let mut at = first % count;
+                    for _ in 0..times {
+                        at = (at + STRIDE) % count;
+                        assert!(store.load(black_box(&digests[at])).is_some());
+                    }
+                };
                 bench.iter_custom(|times| {
                     let begun = Instant::now();
                     thread::scope(|scope| {
-                        (0..workers)
-                            .for_each(|worker| drop(scope.spawn(move || look_up(times, worker * MANY / 2))));
+                        let start = |worker| drop(scope.spawn(move || look_up(times, worker * MANY / 2)));
+                        (0..workers).for_each(start);
                     });
                     begun.elapsed()
                 });
@@ -194,5 +278,5 @@ fn look_ups(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(pure, heads, on_the_way, recognition, look_ups);
+criterion_group!(pure, heads, routes, on_the_way, recognition, look_ups);
 criterion_main!(pure);

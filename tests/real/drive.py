@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rig.process import HERE, Failed, kill_all
 
-# In reading order: what an application sees, what clients send, what the operator does, what goes wrong.
-MODULES = ["django", "files", "nginx", "clients", "http2", "load", "operation", "upstream_faults", "machine_faults", "attacks", "demo"]
+# In reading order: what an application sees, what clients send, what the operator does, what goes wrong, what it costs.
+MODULES = ["django", "files", "nginx", "clients", "http2", "load", "operation", "upstream_faults", "machine_faults", "attacks", "demo", "budget"]
 LIMIT = 150
 
 

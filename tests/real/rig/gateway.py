@@ -41,10 +41,18 @@ def http(port: int) -> str:
 
 
 class Gateway(Process):
-    """`cloakroom serve` with a configuration, on free loopback ports."""
+    """`cloakroom serve` with a configuration, on free loopback ports; `program` may put another in front of it."""
 
     def __init__(
-        self, folder: Path, config: dict, certificates=None, name="gateway", env=None, limits=None, listeners=()
+        self,
+        folder: Path,
+        config: dict,
+        certificates=None,
+        name="gateway",
+        env=None,
+        limits=None,
+        listeners=(),
+        program=(BINARY,),
     ):
         expect(BINARY.exists(), f"{BINARY.name} is not built: cargo build --release")
         self.port, self.admin = free_port(), free_port()
@@ -63,7 +71,7 @@ class Gateway(Process):
         (folder / f"{name}-state").mkdir(mode=0o700, exist_ok=True)
         self.file = folder / f"{name}.yaml"
         self.write()
-        super().__init__([BINARY, "serve", "-c", self.file], folder, name, env=env, limits=limits)
+        super().__init__([*program, "serve", "-c", self.file], folder, name, env=env, limits=limits)
 
     def write(self, text: str | None = None):
         """Writes the configuration file anew."""

@@ -1,0 +1,102 @@
+"""Instructions per request: a budget that is counted and never timed.
+
+In: the release build under callgrind, three runs that differ in nothing but 2,000 requests. Out: their difference, without
+what the kernel does. Requests come strictly one after the other, so that each wake-up of the worker brings one event:
+how many come together depends on timing, and a count must not.
+
+The counts belong to the release profile, to a version of Rust and of the dependencies, and a little to the processor:
+`memchr` picks its code by what the processor can do (valgrind 3.19 knows up to AVX2), and glibc would too, but is told not to.
+"""
+
+import asyncio
+import platform
+import re
+import signal
+from pathlib import Path
+
+from rig.gateway import BINARY, Gateway, http, needs, settings
+from rig.process import Failed, command, expect
+from rig.wire import Connection
+
+# Instructions per request. `tests/real/run instructions` prints the present ones.
+BUDGET = {"public": 28_440, "session": 30_130}
+TOLERANCE = 0.03
+REQUESTS = 2000
+WARM_UP = 200
+
+# bcrypt of "wonderland" at the lowest cost: a login is in every run and ought to be short.
+HASH = "$2b$04$abcdefghijklmnopqrstuujZkTwHUiJ9XdZPwKfcfDo7dMp5DjlTu"
+# As a browser sends them. The name is always the same, since the port is not.
+FIELDS = [
+    ("Host", "app.example.com"),
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"),
+    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("Accept-Language", "en-GB,en;q=0.7"),
+    ("Accept-Encoding", "gzip, deflate, br, zstd"),
+    ("X-Auth-User", "mallory"),
+]
+RESPONSE = b"HTTP/1.1 200 OK\r\nServer: app\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n" + b"x" * 100
+# glibc copies and searches with the code that every x86-64 has.
+GLIBC = "glibc.cpu.hwcaps=-AVX2,-AVX_Fast_Unaligned_Load,-ERMS,-SSSE3"
+
+
+async def check_instructions(folder: Path) -> str:
+    if platform.machine() != "x86_64":
+        return "not counted: the budget is for x86-64"
+    # callgrind cannot read the debug information of a new compiler; the names of functions stay.
+    binary = folder / "cloakroom"
+    code, _, err = await command(needs("objcopy"), "-g", BINARY, binary)
+    expect(code == 0, f"objcopy: {err}")
+    server = await asyncio.start_server(application, "127.0.0.1")
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        without = await total(folder, binary, port, None)
+        found = {name: round((await total(folder, binary, port, name) - without) / REQUESTS) for name in BUDGET}
+    figures = ", ".join(f"{name} {count:,}" for name, count in found.items())
+    drift = {name: count / BUDGET[name] - 1 for name, count in found.items()}
+    if all(abs(change) <= TOLERANCE for change in drift.values()):
+        return f"{figures} per request"
+    changes = ", ".join(f"{name} {change:+.1%}" for name, change in drift.items())
+    raise Failed(
+        f"{figures} per request, {changes}: where fewer suffice, or a new compiler or dependency counts differently, write "
+        f"it down as BUDGET in {Path(__file__).name}; where more are needed, `callgrind_annotate` shows for what "
+        f"(callgrind.* in this folder). A processor without AVX2 counts differently too; {processor()}"
+    )
+
+
+async def total(folder: Path, binary: Path, upstream: int, more: str | None) -> int:
+    """Instructions of a whole life: start, login, warm-up, then the requests to be counted, if any."""
+    config = settings(http(upstream), workers=1)
+    config["login"]["local"]["users"]["alice"]["password"] = HASH
+    run = more or "none"
+    out = folder / f"callgrind.{run}"
+    under = [needs("valgrind"), "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}"]
+    gateway = Gateway(folder, config, name=run, env={"GLIBC_TUNABLES": GLIBC}, program=[*under, binary])
+    await gateway.ready(60)
+    jar = gateway.jar()
+    await jar.login("alice", "wonderland", "/hello")
+    client = Connection(gateway.port)
+    for name in ["public", "session"] * WARM_UP + ([more] * REQUESTS if more else []):
+        target, fields = ("/hello", jar.fields(FIELDS)) if name == "session" else ("/open/hello", FIELDS)
+        answer = await client.ask("GET", target, fields)
+        expect(answer.status == 200, f"GET {target}: {answer.status}")
+    client.close()
+    # The count is written at the end, however long that takes.
+    gateway.signal(signal.SIGTERM)
+    await gateway.ended(60)
+    expect(out.exists(), f"no count: {gateway.tail()}")
+    return int(re.search(r"(?m)^totals: (\d+)", out.read_text()).group(1))
+
+
+async def application(reader, writer):
+    """Answers every request with the same bytes, in one piece."""
+    try:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(RESPONSE)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+
+
+def processor() -> str:
+    flags = Path("/proc/cpuinfo").read_text().split()
+    return f"this one has it{'' if 'avx2' in flags else ' not'}"
