@@ -319,7 +319,7 @@ mod tests {
         fn the_normal_form_of_a_normal_form_is_itself(
             raw in "(/|//|/\\.|/\\.\\.|%2[eEfF5]|%6[1-9]|%3[bB]|%ed%95%9c|;|[a-zA-Z.~!@=+]){0,12}",
         ) {
-            if let Ok(path) = NormalPath::parse(&format!("/{raw}")) {
+            if let Ok(path) = NormalPath::parse(format!("/{raw}")) {
                 prop_assert_eq!(&NormalPath::parse(path.as_str()), &Ok(path.clone()));
                 let inner = path.as_str()[1..].trim_end_matches('/');
                 let fine = |segment: &str| !matches!(segment, "" | "." | "..");
@@ -332,7 +332,7 @@ mod tests {
         #[test]
         fn no_path_makes_it_panic(raw in "\\PC*") {
             let _ = NormalPath::parse(&raw);
-            let _ = NormalPath::parse(&format!("/{raw}"));
+            let _ = NormalPath::parse(format!("/{raw}"));
         }
 
         #[test]

@@ -71,7 +71,7 @@ impl MemoryStore {
     }
 
     /// Notes that a request came with a session. moka hears of it once a minute: the order in which it evicts is true to
-    /// that grain, and no record is freed early, since [`SLACK`] is longer.
+    /// that grain, and no record is freed early, since `SLACK` is longer.
     pub fn touch(&self, session: &Session, now: Timestamp) {
         if session.touch(now) {
             self.records_of(session).get(session.digest());

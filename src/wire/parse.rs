@@ -8,6 +8,9 @@ use http::{Method, StatusCode, Version};
 use super::{HeadLimits, WireError};
 use crate::message::{Fields, RequestHead, ResponseHead};
 
+/// What stands at the start of some bytes, and how many they are; `None` while it is not complete.
+pub type Parsed<T> = Result<Option<(T, usize)>, WireError>;
+
 /// The length of the head at the start of `bytes`, empty line included; `None` while it is not complete.
 /// `seen` remembers how far earlier calls have looked.
 pub fn head_length(bytes: &[u8], seen: &mut usize, limits: &HeadLimits) -> Result<Option<usize>, WireError> {
@@ -40,8 +43,9 @@ pub fn leading_empty_lines(bytes: &[u8]) -> usize {
 }
 
 /// A request's head at the start of `bytes`, and its length; `None` while it is not complete.
-pub fn request(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(RequestHead, usize)>, WireError> {
-    let Some((line, rest)) = first_line(bytes)? else { return Ok(None) };
+pub fn request(bytes: &[u8], limits: &HeadLimits) -> Parsed<RequestHead> {
+    let Some((line, rest)) = first_line(bytes) else { return Ok(None) };
+    let line = without_return(line)?;
     if line.len() > limits.line {
         return Err(WireError::LineTooLong);
     }
@@ -68,11 +72,9 @@ pub fn request(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(RequestHead,
 
 /// A response's head at the start of `bytes` with the version it was sent in, and its length; `None` while it is not
 /// complete.
-pub fn response(
-    bytes: &[u8],
-    limits: &HeadLimits,
-) -> Result<Option<((ResponseHead, Version), usize)>, WireError> {
-    let Some((line, rest)) = first_line(bytes)? else { return Ok(None) };
+pub fn response(bytes: &[u8], limits: &HeadLimits) -> Parsed<(ResponseHead, Version)> {
+    let Some((line, rest)) = first_line(bytes) else { return Ok(None) };
+    let line = without_return(line)?;
     let version = self::version(line.get(..8).unwrap_or_default())?;
     let odd = WireError::Malformed("odd status line");
     let (Some(b' '), Some(code)) = (line.get(8), line.get(9..12)) else { return Err(odd) };
@@ -91,7 +93,7 @@ pub fn response(
 }
 
 /// The fields at the start of `bytes`, and their length with the empty line after them; `None` while that is not there.
-pub fn fields(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Fields, usize)>, WireError> {
+pub fn fields(bytes: &[u8], limits: &HeadLimits) -> Parsed<Fields> {
     let mut fields = Fields::new();
     let mut start = 0;
     for line_feed in memchr::memchr_iter(b'\n', bytes) {
@@ -127,9 +129,9 @@ fn within(length: usize, limits: &HeadLimits) -> Result<usize, WireError> {
 const LONGEST_METHOD: usize = 32;
 
 /// The first line, if it is complete, and what follows it.
-fn first_line(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, WireError> {
-    let Some(end) = memchr::memchr(b'\n', bytes) else { return Ok(None) };
-    Ok(Some((without_return(&bytes[..end])?, &bytes[end + 1..])))
+fn first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memchr(b'\n', bytes)?;
+    Some((&bytes[..end], &bytes[end + 1..]))
 }
 
 fn without_return(line: &[u8]) -> Result<&[u8], WireError> {

@@ -11,6 +11,7 @@ use http_body::Frame;
 
 use super::chunked::{Decoded, Decoder};
 use super::framing::Framing;
+use super::parse::Parsed;
 use super::{HeadLimits, WireError, parse, room};
 use crate::stream::Stream;
 
@@ -63,7 +64,7 @@ impl Receiver {
         cx: &mut Context<'_>,
         stream: &mut Stream,
         limits: &HeadLimits,
-        parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, WireError>,
+        parse: impl Fn(&[u8]) -> Parsed<T>,
     ) -> Poll<Result<T, WireError>> {
         if self.buffer.is_empty()
             && let Some(head) = ready!(self.poll_whole_head(cx, stream, &parse))?
@@ -96,7 +97,7 @@ impl Receiver {
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut Stream,
-        parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, WireError>,
+        parse: impl Fn(&[u8]) -> Parsed<T>,
     ) -> Poll<Result<Option<T>, WireError>> {
         let mut parsed = Ok(None);
         let parse_in_place = |bytes: &[u8]| {
