@@ -1,7 +1,8 @@
 //! Pool: the connections of one worker to one server.
 //!
 //! Comes in: connections that can carry another request. Goes out: the one used last, which is the least likely to
-//! have been closed. Never holds more than `keep_alive` of them, nor lets more than `connections` be open.
+//! have been closed. Never lets more than `connections` be open, nor holds more than `keep_alive` of them for longer than a
+//! moment.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -110,11 +111,18 @@ impl Pool {
         self.idle.borrow_mut().clear();
     }
 
-    /// Forgets idle connections that have not been used for `longest`, or that their server has closed.
+    /// Forgets idle connections that have not been used for `longest`, or that their server has closed, and of those that
+    /// have not been used since the last sweep the ones beyond `keep_alive`. Many requests that end together leave more
+    /// idle than that, and the next ones need them.
     pub fn sweep(&self, longest: Duration) {
-        self.lately.set(Instant::now());
-        self.idle.borrow_mut().retain(|(connection, since)| {
-            (longest.is_zero() || since.elapsed() < longest) && !connection.stream.is_stale()
+        let before = self.lately.replace(Instant::now());
+        let mut idle = self.idle.borrow_mut();
+        let mut beyond = idle.len().saturating_sub(self.keep_alive);
+        idle.retain(|(connection, since)| {
+            let is_beyond = beyond > 0 && *since < before;
+            beyond -= usize::from(is_beyond);
+            let in_time = longest.is_zero() || since.elapsed() < longest;
+            in_time && !is_beyond && !connection.stream.is_stale()
         });
     }
 }
@@ -125,9 +133,8 @@ impl Place {
         connection.reused = true;
         connection.transmitter.rest();
         connection.progress.clear();
-        let mut idle = self.pool.idle.borrow_mut();
-        if idle.len() < self.pool.keep_alive {
-            idle.push((connection, self.pool.lately.get()));
+        if self.pool.keep_alive > 0 {
+            self.pool.idle.borrow_mut().push((connection, self.pool.lately.get()));
         }
     }
 

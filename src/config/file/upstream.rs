@@ -41,7 +41,7 @@ impl Default for Upstream {
             balance: BalanceWord::LeastRequests,
             host: "preserve".to_owned(),
             connections: Count(1024),
-            keep_alive: Count(256),
+            keep_alive: Count(64),
             timeouts: UpstreamTimeouts::default(),
             retries: Count(1),
             tls: UpstreamTls::default(),

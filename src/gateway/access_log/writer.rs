@@ -23,6 +23,8 @@ const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 const BATCH_BYTES: usize = 64 * 1024;
 /// The same trouble is said again only after this time.
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// Lines that come this long after the first one go into the same batch.
+const GATHER: Duration = Duration::from_millis(10);
 /// Closing waits this long for the last batch: a pipe that nobody reads must not keep the program from ending.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -136,6 +138,10 @@ impl Scribe {
     fn run(mut self, queue: Receiver<Vec<u8>>, end: Sender<()>) {
         let mut batch = Vec::with_capacity(BATCH_BYTES);
         while let Some(first) = self.next(&queue) {
+            // To be woken for each line costs the one who wakes more than the line does.
+            if !self.shared.closing.load(Ordering::SeqCst) {
+                thread::sleep(GATHER);
+            }
             let mut lines = self.take(&mut batch, first);
             while let Ok(next) = queue.try_recv() {
                 lines += self.take(&mut batch, next);
