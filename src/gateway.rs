@@ -1,8 +1,9 @@
 //! Gateway: the way of a request, from its head to the head of its response.
 //!
 //! Comes in: a request from any connection, HTTP/1 or HTTP/2. Goes out: a response whose body is still on its way.
-//! `Gateway::decide` asks the questions in order, `Gateway::answer` does what was decided, and [`Gateway::handle`] stands
-//! around both, with the clock, the log line and an answer for what was refused. Each worker has its own gateway, so nothing here is locked or shared.
+//! `Gateway::decide` asks the questions in order, `Gateway::answer` does what was decided, and [`Gateway::handle`]
+//! stands around both, with the clock, the log line and an answer for what was refused. Each worker has its own
+//! gateway, so nothing here is locked or shared.
 
 pub mod access_log;
 pub mod body;

@@ -8,7 +8,8 @@ use crate::message::Fields;
 /// The fields of one head that end at this hop.
 #[derive(Debug)]
 pub(super) struct HopByHop {
-    /// What `Connection` names beyond the known ones; nearly always nothing.
+    /// What `Connection` names beyond the known ones, in lower case and in order, each once; nearly always nothing.
+    /// A head has room for thousands, and each of its fields is looked up here.
     named: Vec<Box<[u8]>>,
 }
 
@@ -23,17 +24,24 @@ impl HopByHop {
             for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
                 let usual = [&b""[..], b"close", b"content-length"];
                 if !is_known(option) && !usual.iter().any(|usual| option.eq_ignore_ascii_case(usual)) {
-                    named.push(option.into());
+                    named.push(option.to_ascii_lowercase().into_boxed_slice());
                 }
             }
         }
+        named.sort_unstable();
+        named.dedup();
         Self { named }
     }
 
     /// Whether a field of this name ends here.
     #[inline]
     pub fn covers(&self, name: &[u8]) -> bool {
-        is_known(name) || self.named.iter().any(|named| named.eq_ignore_ascii_case(name))
+        is_known(name) || !self.named.is_empty() && self.names(name)
+    }
+
+    fn names(&self, name: &[u8]) -> bool {
+        let name = || name.iter().map(u8::to_ascii_lowercase);
+        self.named.binary_search_by(|named| named.iter().copied().cmp(name())).is_ok()
     }
 }
 
@@ -62,11 +70,12 @@ mod tests {
     fn every_connection_line_counts() {
         let mut fields = Fields::new();
         fields.append("Connection", "close, X-One");
-        fields.append("connection", "x-two ,, Content-Length");
+        fields.append("connection", "x-two ,, Content-Length, X-ONE, x-two");
         let hop = HopByHop::of(&fields);
         for name in ["x-one", "X-TWO", "Connection", "Keep-Alive", "Transfer-Encoding", "TE", "Upgrade"] {
             assert!(hop.covers(name.as_bytes()), "{name}");
         }
+        assert_eq!(hop.named.len(), 2, "each once");
         for name in ["X-Three", "Content-Length", "Trailer", "Sec-WebSocket-Key"] {
             assert!(!hop.covers(name.as_bytes()), "{name}");
         }

@@ -143,7 +143,8 @@ impl Fields {
         self.append(name, value);
     }
 
-    /// The same, with the one field at the beginning.
+    /// The same, with the one field at the beginning. Where it stands there already, the caller vouches for it being the
+    /// only one of its name.
     pub fn set_first(&mut self, name: &str, value: &[u8]) {
         let first = self.lines.first();
         if first.is_some_and(|line| line.is_called(name, &self.text) && line.value(&self.text) == value) {

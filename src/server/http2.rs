@@ -98,15 +98,21 @@ async fn run(
     };
     while let Some(accepted) = std::future::poll_fn(&mut next).await {
         let (request, respond) = accepted?;
+        // Counted before its task runs: the connection's clock looks at the count sooner than that.
+        let under_way = UnderWay::begin(&shared.streams);
         // In a box, so that the task that is made for it is small enough to move.
-        tokio::task::spawn_local(Box::pin(answer(shared.clone(), request, respond)));
+        tokio::task::spawn_local(Box::pin(answer(shared.clone(), under_way, request, respond)));
     }
     Ok(())
 }
 
 /// Answers one request, unless the client loses interest.
-async fn answer(shared: Rc<Shared>, request: Request, mut respond: SendResponse<Bytes>) {
-    let _under_way = UnderWay::begin(&shared.streams);
+async fn answer(
+    shared: Rc<Shared>,
+    _under_way: UnderWay,
+    request: Request,
+    mut respond: SendResponse<Bytes>,
+) {
     let gateway = shared.worker.gateway();
     let settings = gateway.settings();
     let (head, body) = received(request);

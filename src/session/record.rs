@@ -6,6 +6,7 @@
 //! A session that goes on under a new id is a new record, and to be followed is one way to end: whoever holds the old
 //! one can end what followed, and nothing that comes late undoes either.
 
+use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -146,7 +147,18 @@ impl Session {
 
     /// Ends it and whatever follows it, for good. False when that had happened before.
     pub(in crate::session) fn finish_line(&self, reason: EndReason) -> bool {
-        self.finish(reason) || self.follower().is_some_and(|next| next.finish_line(reason))
+        iter::successors(Some(self), |session| session.follower()).any(|session| session.finish(reason))
+    }
+}
+
+/// One record after the other: the stack is not as deep as a line can be long, as of somebody who signs in again and
+/// again while a connection remembers the first record.
+impl Drop for Session {
+    fn drop(&mut self) {
+        let mut end = self.end.take();
+        while let Some(End::FollowedBy(next)) = end {
+            end = Arc::into_inner(next).and_then(|mut next| next.end.take());
+        }
     }
 }
 
@@ -224,6 +236,17 @@ mod tests {
         assert!(first.finish_line(EndReason::Logout));
         assert!(!first.finish_line(EndReason::Revoked));
         assert_eq!(second.ended(), Some(EndReason::Logout));
+    }
+
+    #[test]
+    fn a_line_of_any_length_is_ended_and_dropped() {
+        let (first, digest) = (Arc::new(session()), SessionId::mint().digest());
+        let follow = |last: Arc<Session>| last.follow(digest, draft()).expect("it lives");
+        let last = (0..200_000).fold(Arc::clone(&first), |last, _| follow(last));
+        assert!(first.finish_line(EndReason::Logout));
+        assert_eq!(last.ended(), Some(EndReason::Logout));
+        drop(last);
+        drop(first);
     }
 
     #[test]

@@ -93,7 +93,8 @@ pub fn poll_read_with(
     let outcome = Pin::new(stream).poll_read(cx, &mut buffer);
     let read = buffer.filled().len();
     let taken = if before == 0 && read > 0 { take(&memory[start..start + read]) } else { 0 };
-    if read > SMALL {
+    // What has been used up is no reason to keep the piece: a connection that waits for more holds none.
+    if read - taken > SMALL {
         memory[..before].copy_from_slice(bytes);
         ROOM.with_borrow_mut(|room| room.out += 1);
         *bytes = Bytes::from_owner(Piece { memory, filled: before + read });
@@ -139,6 +140,18 @@ mod tests {
         assert_eq!(ROOM.with_borrow(|room| room.out), MOST_OUT);
         drop(kept);
         assert_eq!(ROOM.with_borrow(|room| (room.out, room.idle.len())), (0, MOST_IDLE));
+    }
+
+    #[tokio::test]
+    async fn what_was_used_up_holds_no_piece() {
+        for left in [0, 3] {
+            let (mut sender, receiver) = UnixStream::pair().expect("a pair");
+            sender.write_all(&vec![b'x'; SMALL + 9]).await.expect("it is taken");
+            let (mut stream, mut bytes) = (Stream::Unix(receiver), Bytes::new());
+            let take = |new: &[u8]| new.len() - left;
+            poll_fn(|cx| poll_read_with(cx, &mut stream, &mut bytes, take)).await.expect("open");
+            assert_eq!((bytes.len(), ROOM.with_borrow(|room| room.out)), (left, 0));
+        }
     }
 
     #[tokio::test]

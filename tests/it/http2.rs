@@ -347,6 +347,17 @@ fn half_a_header_block_is_not_waited_for() {
 }
 
 #[test]
+fn a_connection_in_use_is_not_taken_for_idle() {
+    let upstream = EchoUpstream::start();
+    let gateway = TestGateway::before(&upstream, &format!("{PUBLIC}\ntimeouts: {{ idle: 300ms }}"));
+    let mut client = Http2::connect(gateway.address());
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_millis(900) {
+        assert_eq!(client.get("http://a.example/", &[]).status(), 200);
+    }
+}
+
+#[test]
 fn requests_under_way_finish_when_the_gateway_stops() {
     let (go, gone) = std::sync::mpsc::channel::<()>();
     let gone = std::sync::Mutex::new(gone);
