@@ -211,10 +211,10 @@ impl Gateway {
             let answered = pin!(upstream.send(&outgoing, body));
             self.in_time(answered).await
         };
-        record.answered();
         let answer = answered
             .and_then(|answered| answered.map_err(|error| Refusal::of_upstream(upstream.name(), error)))
             .inspect_err(|_| trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields)))?;
+        record.answered();
         let mut reply = self.returned(answer, &visitor);
         if greets && let Some(ticket) = self.sessions().greet(&visitor, now) {
             set_cookie(&mut reply.head, ticket.set_cookie());
