@@ -5,6 +5,7 @@ In: process ids and core numbers. Out: a `Reading`, and what was used between tw
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +29,10 @@ def packet_threads(cores: list[int]) -> list[int]:
     names = {f"ksoftirqd/{core}" for core in cores}
     found = []
     for entry in os.listdir("/proc"):
-        comm = Path(f"/proc/{entry}/comm")
-        if entry.isdigit() and comm.exists() and comm.read_text().strip() in names:
-            found.append(int(entry))
+        # Processes come and go while they are looked through.
+        with suppress(FileNotFoundError, NotADirectoryError, ProcessLookupError):
+            if entry.isdigit() and Path(f"/proc/{entry}/comm").read_text().strip() in names:
+                found.append(int(entry))
     return found
 
 
@@ -112,7 +114,8 @@ def used(before: Reading, after: Reading, others: float = 0.0) -> Used:
 def forget_peaks(pids: list[int]):
     """Starts a new high-water mark of memory."""
     for pid in pids:
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
+        with suppress(FileNotFoundError, ProcessLookupError):
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def peak(pids: list[int]) -> int:
