@@ -19,6 +19,6 @@ PEERS: dict[str, type[Peer]] = {
 }
 
 # Of the same kind, and not to be had here.
-MISSING = {"oauth2-proxy": "not available from the registries (Debian, PyPI, npm, crates.io)"}
+MISSING = {"oauth2-proxy": "not available from the registries of Debian, Python, Node and Rust"}
 
 __all__ = ["MISSING", "PEERS", "Bench", "Peer", "Setup"]
