@@ -44,7 +44,7 @@
 //! | *Client* | whom the request comes from, after trusted proxies were believed ([`headers`]) |
 //! | *Inbound* | a request that may be looked at: normal form, nothing forged in it ([`headers`]) |
 //! | *Session* | what is kept for a visitor, on our side ([`session::record`]) |
-//! | *Ticket* | a `Set-Cookie` value: a signed id, or one that takes the cookie back ([`session::cookie`]) |
+//! | *Ticket* | a `Set-Cookie` value: a signed id, or one that takes the cookie back ([`session::ticket`]) |
 //! | *Visitor* | who a cookie proved, if anybody ([`session::visitor`]) |
 //! | *Memo* | what a connection remembers of the last visitor it carried ([`session`]) |
 //! | *Identity* | user, name, e-mail address, groups, and how header values say that ([`identity`]) |

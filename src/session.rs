@@ -11,11 +11,12 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
-use crate::session::cookie::{Shown, Ticket};
+use crate::session::cookie::Shown;
 use crate::session::keys::{Keys, VALUE_LENGTH};
 use crate::session::lifetime::Lifetime;
 use crate::session::memory::MemoryStore;
 use crate::session::record::{Draft, EndReason, Session};
+use crate::session::ticket::Ticket;
 
 pub mod cookie;
 pub mod id;
@@ -26,6 +27,7 @@ pub mod memory;
 pub mod record;
 pub mod settings;
 pub mod store;
+pub mod ticket;
 pub mod visitor;
 
 pub use settings::{CookieSettings, Create, Key, SameSite, Settings};

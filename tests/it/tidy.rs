@@ -31,6 +31,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("session::record", Layer::Values),
     ("session::settings", Layer::Values),
     ("session::cookie", Layer::Rules),
+    ("session::ticket", Layer::Rules),
     ("session::keys", Layer::Rules),
     ("session::visitor", Layer::Rules),
     ("access", Layer::Rules),
