@@ -82,23 +82,21 @@ impl Fields {
     /// The first field of this name.
     #[inline]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        let wanted = mark(name.as_bytes());
-        if self.marks >> wanted & 1 == 0 { None } else { self.find(wanted, name.as_bytes()) }
+        let mark = mark(name.as_bytes());
+        if self.may_contain(mark) { self.find(mark, name) } else { None }
     }
 
-    fn find(&self, wanted: u8, name: &[u8]) -> Option<&[u8]> {
-        let is_called =
-            |line: &&Line| line.mark == wanted && line.name(&self.text).eq_ignore_ascii_case(name);
-        self.lines.iter().find(is_called).map(|line| line.value(&self.text))
+    fn find(&self, mark: u8, name: &str) -> Option<&[u8]> {
+        let found = self.lines.iter().find(|line| line.is_called(mark, name, &self.text));
+        found.map(|line| line.value(&self.text))
     }
 
     /// Every field of this name, in order.
     #[inline]
     pub fn get_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        let (wanted, name) = (mark(name.as_bytes()), name.as_bytes());
-        let lines = if self.marks >> wanted & 1 == 1 { &self.lines[..] } else { &[] };
-        let alike = lines.iter().filter(move |line| line.mark == wanted);
-        let called = alike.filter(move |line| line.name(&self.text).eq_ignore_ascii_case(name));
+        let mark = mark(name.as_bytes());
+        let lines = if self.may_contain(mark) { &self.lines[..] } else { &[] };
+        let called = lines.iter().filter(move |line| line.is_called(mark, name, &self.text));
         called.map(|line| line.value(&self.text))
     }
 
@@ -146,8 +144,9 @@ impl Fields {
     /// The same, with the one field at the beginning. Where it stands there already, the caller vouches for it being the
     /// only one of its name.
     pub fn set_first(&mut self, name: &str, value: &[u8]) {
-        let first = self.lines.first();
-        if first.is_some_and(|line| line.is_called(name, &self.text) && line.value(&self.text) == value) {
+        let (first, mark) = (self.lines.first(), mark(name.as_bytes()));
+        if first.is_some_and(|line| line.is_called(mark, name, &self.text) && line.value(&self.text) == value)
+        {
             return;
         }
         self.remove(name);
@@ -158,9 +157,10 @@ impl Fields {
     /// Removes every field of this name.
     #[inline]
     pub fn remove(&mut self, name: &str) {
-        if self.may_contain(name) {
+        let mark = mark(name.as_bytes());
+        if self.may_contain(mark) {
             let Self { text, lines, .. } = self;
-            lines.retain(|line| !line.is_called(name, text));
+            lines.retain(|line| !line.is_called(mark, name, text));
         }
     }
 
@@ -214,8 +214,8 @@ impl Fields {
     }
 
     #[inline]
-    fn may_contain(&self, name: &str) -> bool {
-        self.marks >> mark(name.as_bytes()) & 1 == 1
+    fn may_contain(&self, mark: u8) -> bool {
+        self.marks >> mark & 1 == 1
     }
 
     /// Writes a line at the end of the text.
@@ -246,8 +246,8 @@ fn mark(name: &[u8]) -> u8 {
 
 impl Line {
     #[inline]
-    fn is_called(&self, name: &str, text: &[u8]) -> bool {
-        self.mark == mark(name.as_bytes()) && self.name(text).eq_ignore_ascii_case(name.as_bytes())
+    fn is_called(&self, mark: u8, name: &str, text: &[u8]) -> bool {
+        self.mark == mark && self.name(text).eq_ignore_ascii_case(name.as_bytes())
     }
 
     #[inline]

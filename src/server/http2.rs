@@ -157,15 +157,14 @@ fn within(limits: &Limits, head: &RequestHead) -> Result<(), WireError> {
     if head.target.len() > limits.request_line {
         return Err(WireError::LineTooLong);
     }
-    let (mut count, mut size, mut lengths, mut blanks) = (0, head.target.len(), 0, false);
+    let (mut count, mut lengths, mut blanks) = (0, 0, false);
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     for (name, value) in head.fields.iter() {
         count += usize::from(name != "cookie");
-        size += name.len() + value.len() + 4;
         lengths += usize::from(name == "content-length");
         blanks |= blank(value.first()) || blank(value.last());
     }
-    if count > limits.headers || size > limits.header_bytes {
+    if count > limits.headers || head.target.len() + head.fields.wire_size() > limits.header_bytes {
         return Err(WireError::HeadTooLarge);
     }
     if blanks {
