@@ -19,14 +19,18 @@ use crate::session::record::{Draft, EndReason, Session};
 use crate::session::ticket::Ticket;
 
 pub mod cookie;
+pub mod data;
+pub mod former;
 pub mod id;
 mod index;
 pub mod keys;
 pub mod lifetime;
 pub mod memory;
+pub mod origin;
 pub mod record;
 pub mod settings;
 pub mod store;
+pub mod stored;
 pub mod ticket;
 pub mod visitor;
 

@@ -1,7 +1,11 @@
 //! Id: the number on the ticket, and the digests that stand for it everywhere else.
 //!
 //! Comes in: randomness of the operating system, or bytes whose MAC was verified. Goes out: a [`SessionId`], which only
-//! the cookie carries, and its [`Digest`], under which the record is kept. Never printed, never chosen by a caller.
+//! the cookie carries; its [`Digest`], under which the session is kept for as long as it lives; and its [`Proof`], which
+//! changes whenever the session goes on under a new id. Never printed, never chosen by a caller.
+//!
+//! An id has two halves of 128 random bits. The first finds the session, the second proves that this is its id of today:
+//! one of ours that finds a session and does not prove itself was replaced, so nobody has to remember ids that were.
 
 use std::fmt;
 
@@ -14,11 +18,16 @@ impl SessionId {
     /// Length in bytes.
     pub const LENGTH: usize = 32;
 
-    /// A new id. Stores call this; nobody else can make one.
+    /// A new id, for a new session. Nobody outside can make one.
     pub(in crate::session) fn mint() -> Self {
-        let mut bytes = [0; Self::LENGTH];
-        getrandom::fill(&mut bytes).expect("the operating system's generator works once the system is up");
-        Self(bytes)
+        Self(random())
+    }
+
+    /// Another id for the same session.
+    pub(in crate::session) fn renewed(&self) -> Self {
+        let (mut id, fresh) = (self.0, random::<16>());
+        id[16..].copy_from_slice(&fresh);
+        Self(id)
     }
 
     /// An id that came back in a cookie and whose MAC was right.
@@ -31,9 +40,14 @@ impl SessionId {
         &self.0
     }
 
-    /// The key under which stores keep the record.
+    /// The key under which stores keep the session, whatever id it has just now.
     pub fn digest(&self) -> Digest {
-        Digest(leading(sha(&SHA256, &self.0).as_ref()))
+        Digest(leading(sha(&SHA256, &self.0[..16]).as_ref()))
+    }
+
+    /// What proves that an id is the session's present one.
+    pub fn proof(&self) -> Proof {
+        Proof(u64::from_be_bytes(leading(sha(&SHA256, &self.0[16..]).as_ref())))
     }
 }
 
@@ -43,11 +57,16 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// The first 16 bytes of the id's SHA-256: a store that leaks gives no ticket away.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// The first 16 bytes of the SHA-256 of the id's first half: a store that leaks gives no ticket away.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 16]);
 
 impl Digest {
+    /// A digest as a store gives it back.
+    pub(in crate::session) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The session as logs show it: 32 bits (8 hex digits), from a further digest.
     pub fn short(&self) -> u32 {
         u32::from_be_bytes(leading(sha(&SHA256, &self.0).as_ref()))
@@ -65,6 +84,35 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// The first 64 bits of the SHA-256 of the id's second half. It is compared only after the MAC was right: what is told
+/// apart here are ids of our own making.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Proof(u64);
+
+impl Proof {
+    /// A proof as a store gives it back.
+    pub(in crate::session) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// Its bits, to be kept.
+    pub(in crate::session) const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proof(…)")
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system's generator works once the system is up");
+    bytes
+}
+
 fn leading<const N: usize>(bytes: &[u8]) -> [u8; N] {
     *bytes.first_chunk().expect("a SHA-256 is 32 bytes long")
 }
@@ -79,6 +127,7 @@ mod tests {
     fn ten_thousand_ids_are_unique_and_evenly_spread() {
         let ids: Vec<_> = (0..10_000).map(|_| SessionId::mint()).collect();
         assert_eq!(ids.iter().map(SessionId::digest).collect::<HashSet<_>>().len(), 10_000);
+        assert_eq!(ids.iter().map(SessionId::proof).collect::<HashSet<_>>().len(), 10_000);
 
         let mut seen = [0_f64; 256];
         for byte in ids.iter().flat_map(|id| id.0) {
@@ -87,6 +136,14 @@ mod tests {
         let expected = 10_000.0 * 32.0 / 256.0;
         let chi_square: f64 = seen.iter().map(|count| (count - expected).powi(2) / expected).sum();
         assert!((120.0..430.0).contains(&chi_square), "255 degrees of freedom, got {chi_square}");
+    }
+
+    #[test]
+    fn a_renewed_id_finds_the_same_session_and_proves_something_else() {
+        let id = SessionId::mint();
+        let next = id.renewed();
+        assert_eq!(id.digest(), next.digest());
+        assert_ne!(id.proof(), next.proof());
     }
 
     #[test]

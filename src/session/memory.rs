@@ -22,7 +22,7 @@ use crate::session::id::{Digest, SessionId};
 use crate::session::index::Index;
 use crate::session::lifetime::Lifetime;
 use crate::session::record::{Draft, EndReason, Session};
-use crate::session::store::Store;
+use crate::session::former::Store;
 
 type Records = Cache<Digest, Arc<Session>>;
 type Endings = Cache<Digest, EndReason>;
@@ -219,7 +219,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::session::store::contract::{alice, anonymous, start, store_contract};
+    use crate::session::former::contract::{alice, anonymous, start, store_contract};
 
     fn lifetime() -> Lifetime {
         let hour = Duration::from_secs(3600);

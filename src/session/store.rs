@@ -1,184 +1,135 @@
-//! Store: where sessions are kept. Five verbs, and what every store promises.
+//! Store: where sessions are kept for good, and what every keeper promises.
 //!
-//! Comes in: drafts and digests. Goes out: records that live, under ids that only the store mints. Never judges how long
-//! a session may live (that is [`Lifetime`](crate::session::lifetime::Lifetime)) and never takes an id from a caller.
+//! Comes in: sessions as plain values, and the digests they are kept under. Goes out: the same, or why there is none.
+//! Never judges how long a session may live (that is [`Lifetime`](crate::session::lifetime::Lifetime)), never changes one
+//! by itself, and never sees an id.
 
-use std::future::Future;
-use std::sync::Arc;
+use std::fmt::Debug;
+use std::pin::Pin;
 
-use crate::session::id::{Digest, SessionId};
-use crate::session::record::{Draft, EndReason, Session};
+use crate::clock::Timestamp;
+use crate::session::id::Digest;
+use crate::session::record::EndReason;
+use crate::session::stored::Stored;
 
-/// A keeper of sessions. The contract below holds for each of them, whoever calls from whichever thread:
-///
-/// - a session lives from `create` or `replace` until `end`, `replace` or eviction, and never again after that;
-/// - `replace` is one step: at no moment do both ids live, and the old one is dead when the call returns;
-/// - an end wins over a `replace` at the same time: what follows ends as well;
-/// - for a while after an end, `reason` says why; it knows only sessions that somebody was logged in to;
-/// - the number of sessions is bounded, and anonymous ones never displace those that somebody is logged in to.
-pub trait Store {
-    /// The session kept under this digest, if it lives.
-    fn load(&self, digest: &Digest) -> impl Future<Output = Option<Arc<Session>>>;
+/// A store's answer, on its way.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-    /// Keeps a new session under a new id.
-    fn create(&self, draft: Draft) -> impl Future<Output = (SessionId, Arc<Session>)>;
-
-    /// Ends `old` and keeps `draft` under a new id in its place. `None` when `old` had ended before.
-    fn replace(&self, old: &Session, draft: Draft)
-    -> impl Future<Output = Option<(SessionId, Arc<Session>)>>;
-
-    /// Ends a session and what has taken its place. False when there was nothing left to end.
-    fn end(&self, session: &Session, reason: EndReason) -> impl Future<Output = bool>;
-
-    /// Why the session that was kept under this digest ended, where that is still known and somebody was logged in to it.
-    fn reason(&self, digest: &Digest) -> impl Future<Output = Option<EndReason>>;
+/// Why a store could not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or refuses to work.
+    #[error("the session store is away: {0}")]
+    Away(String),
+    /// It did not answer in time.
+    #[error("the session store did not answer in time")]
+    TimedOut,
+    /// It answered what it never should.
+    #[error("the session store holds something unreadable: {0}")]
+    Broken(String),
 }
 
-#[cfg(test)]
-pub(in crate::session) mod contract {
-    //! What every store promises, as tests to run on it.
+/// What a look-up found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// A session that lives.
+    Lives(Box<Stored>),
+    /// One that ended not long ago: why, and which one follows it where that is [`EndReason::Replaced`].
+    Ended(EndReason, Option<Digest>),
+    /// Nothing is known of it.
+    Nothing,
+}
 
-    use std::collections::HashSet;
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-    use std::thread;
+/// What came of a write that was based on an earlier revision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Saved {
+    /// It is kept; its revision is one more than before.
+    Done,
+    /// Another write was faster: this is what is kept now.
+    Conflict(Box<Stored>),
+    /// It has ended, and nothing was written.
+    Gone,
+}
 
-    use super::*;
-    use crate::clock::Timestamp;
-    use crate::identity::Identity;
+/// What came of an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It lived, and lives no more.
+    Now,
+    /// It had ended before, for this reason, and this one follows it.
+    Before(EndReason, Option<Digest>),
+    /// There was none of this digest; one that is created under it from now on is dead at once.
+    Never,
+}
 
-    /// Runs every promise on stores that `make` makes for a given number of sessions.
-    pub fn store_contract<S: Store + Sync>(make: impl Fn(u64) -> S) {
-        a_session_lives_until_it_is_ended(&make(1000));
-        a_replaced_id_is_dead_at_once(&make(1000));
-        an_end_wins_over_what_comes_late(&make(1000));
-        logout_wins_every_race(&make(100_000));
-        the_number_of_sessions_is_bounded(&make(1000));
-        an_anonymous_flood_evicts_nobody_who_is_logged_in(&make(1000));
-        ids_are_unique(&make(100_000));
-        a_hundred_thousand_logouts_leave_no_session(&make(1000));
-    }
+/// That a session was used: when, and when it expires because of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Which.
+    pub digest: Digest,
+    /// When a request last came with it. A store keeps the latest it has heard of.
+    pub last_seen: Timestamp,
+    /// When a store may forget it.
+    pub expires: Timestamp,
+}
 
-    /// Polls until ready.
-    pub fn wait<T>(future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        let mut context = Context::from_waker(Waker::noop());
-        loop {
-            match future.as_mut().poll(&mut context) {
-                Poll::Ready(value) => return value,
-                Poll::Pending => thread::yield_now(),
-            }
-        }
-    }
+/// What another gateway did at the same store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A session ended.
+    Ended(Digest, EndReason),
+    /// A session was written; what is remembered of it is old.
+    Changed(Digest),
+    /// The line was cut: anything may have happened.
+    Missed,
+}
 
-    pub fn start() -> Timestamp {
-        Timestamp::from_unix_millis(1_800_000_000_000)
-    }
+/// Somebody who wants to hear the news.
+pub type Listener = Box<dyn Fn(News) + Send + Sync>;
 
-    pub fn anonymous() -> Draft {
-        Draft::anonymous(start())
-    }
+/// A store outside this process, shared by any number of gateways. For each of them holds, at whatever time they call:
+///
+/// - a session lives from `create` until `end`, and never again after that, whatever comes late: `save` says
+///   [`Saved::Gone`], and `touch` does nothing;
+/// - `save` writes only if nobody wrote since: the revision in the session is the one it was read with;
+/// - for ten minutes after an end, `load` says why, and which session follows;
+/// - an `end` of what does not exist yet makes its `create` say `false`;
+/// - all others hear of an end or a change within a second;
+/// - what has expired is removed by `sweep`, or by the store itself; `load` may still find it until then.
+///
+/// A call that is dropped has either happened or not. Nothing waits for longer than the store's own timeout.
+pub trait Store: Debug + Send + Sync {
+    /// The session kept under this digest.
+    fn load(&self, digest: Digest) -> Answer<'_, Found>;
 
-    pub fn alice() -> Draft {
-        let identity = Identity::new("alice", None, None, &[]).expect("a plain name");
-        Draft::signed_in(identity, false, start())
-    }
+    /// Keeps a new session, at revision 1. False when it had ended before it began.
+    fn create<'a>(&'a self, session: &'a Stored, expires: Timestamp) -> Answer<'a, bool>;
 
-    fn lives(store: &impl Store, session: &Session) -> bool {
-        wait(store.load(session.digest())).is_some()
-    }
+    /// Writes a session anew, where `session.revision` is the one that is kept; it is one more afterwards.
+    fn save<'a>(&'a self, session: &'a Stored, expires: Timestamp) -> Answer<'a, Saved>;
 
-    fn a_session_lives_until_it_is_ended(store: &impl Store) {
-        let (id, session) = wait(store.create(alice()));
-        assert_eq!(id.digest(), *session.digest());
-        assert_eq!(wait(store.reason(session.digest())), None);
-        let loaded = wait(store.load(session.digest())).expect("just created");
-        assert_eq!(loaded.identity().map(Identity::user), Some("alice"));
-        assert!(wait(store.end(&session, EndReason::Revoked)));
-        assert!(!lives(store, &session));
-        assert!(!wait(store.end(&session, EndReason::Idle)), "it has ended before");
-        assert_eq!(wait(store.reason(session.digest())), Some(EndReason::Revoked));
-        let unknown = SessionId::mint().digest();
-        assert!(wait(store.load(&unknown)).is_none());
-        assert_eq!(wait(store.reason(&unknown)), None);
-    }
+    /// Ends a session for good. `now` is the time from which the ten minutes count.
+    fn end(
+        &self,
+        digest: Digest,
+        reason: EndReason,
+        follower: Option<Digest>,
+        now: Timestamp,
+    ) -> Answer<'_, Ended>;
 
-    fn a_replaced_id_is_dead_at_once(store: &impl Store) {
-        let (_, old) = wait(store.create(anonymous()));
-        let (id, new) = wait(store.replace(&old, alice())).expect("the old one lives");
-        assert_ne!(id.digest(), *old.digest());
-        assert!(!lives(store, &old));
-        assert!(lives(store, &new));
-        assert_eq!(old.ended(), Some(EndReason::Replaced));
-        assert!(wait(store.replace(&old, alice())).is_none(), "only once");
-        assert_eq!(wait(store.reason(old.digest())), None, "a new id is no end to tell of");
-    }
+    /// Notes that sessions were used.
+    fn touch<'a>(&'a self, uses: &'a [Use]) -> Answer<'a, ()>;
 
-    fn an_end_wins_over_what_comes_late(store: &impl Store) {
-        let (_, session) = wait(store.create(alice()));
-        let late = wait(store.load(session.digest())).expect("alive");
-        wait(store.end(&session, EndReason::Logout));
-        late.touch(start().plus(std::time::Duration::from_secs(5)));
-        assert!(wait(store.replace(&late, alice())).is_none());
-        assert!(!lives(store, &session));
+    /// All living sessions of a user.
+    fn of_user<'a>(&'a self, user: &'a str) -> Answer<'a, Vec<Stored>>;
 
-        let (_, old) = wait(store.create(alice()));
-        let (_, middle) = wait(store.replace(&old, alice())).expect("alive");
-        let (_, last) = wait(store.replace(&middle, alice())).expect("alive");
-        assert!(
-            wait(store.end(&old, EndReason::Logout)),
-            "who signs out with the old id means the new one too"
-        );
-        assert!(!lives(store, &last));
-    }
+    /// Living sessions in the order of their digests, at most `most`, those behind `after`.
+    fn page(&self, after: Option<Digest>, most: usize) -> Answer<'_, Vec<Stored>>;
 
-    fn logout_wins_every_race(store: &(impl Store + Sync)) {
-        let mut ended = 0;
-        for _ in 0..1000 {
-            let (_, session) = wait(store.create(alice()));
-            let (successor, reader) = thread::scope(|scope| {
-                let replacing = scope.spawn(|| wait(store.replace(&session, alice())));
-                let touching = scope.spawn(|| {
-                    session.touch(start().plus(std::time::Duration::from_secs(9)));
-                    wait(store.load(session.digest()))
-                });
-                ended += u32::from(wait(store.end(&session, EndReason::Logout)));
-                (replacing.join().expect("no panic"), touching.join().expect("no panic"))
-            });
-            assert!(!lives(store, &session));
-            assert!(successor.is_none_or(|(_, next)| !lives(store, &next) && next.ended().is_some()));
-            assert!(reader.is_none_or(|held| held.ended().is_some()));
-        }
-        assert_eq!(ended, 1000, "each logout ended something");
-    }
+    /// Removes what has expired, in small batches; says how many.
+    fn sweep(&self, now: Timestamp) -> Answer<'_, u64>;
 
-    fn the_number_of_sessions_is_bounded(store: &impl Store) {
-        let made: Vec<_> = (0..20_000).map(|_| wait(store.create(alice())).1).collect();
-        let alive = made.iter().filter(|session| lives(store, session)).count();
-        assert!((500..=3000).contains(&alive), "{alive} of 1000 live");
-        let gone = made.iter().find(|session| !lives(store, session)).expect("most are gone");
-        assert_eq!(gone.ended(), Some(EndReason::Evicted), "whoever holds it notices");
-        assert!(lives(store, made.last().expect("many")), "the newest stays");
-    }
-
-    fn an_anonymous_flood_evicts_nobody_who_is_logged_in(store: &impl Store) {
-        let people: Vec<_> = (0..500).map(|_| wait(store.create(alice())).1).collect();
-        for _ in 0..20_000 {
-            wait(store.create(anonymous()));
-        }
-        assert!(people.iter().all(|session| lives(store, session)));
-    }
-
-    fn ids_are_unique(store: &impl Store) {
-        let ids: HashSet<_> = (0..10_000).map(|_| wait(store.create(alice())).0.digest()).collect();
-        assert_eq!(ids.len(), 10_000);
-    }
-
-    fn a_hundred_thousand_logouts_leave_no_session(store: &impl Store) {
-        for _ in 0..100_000 {
-            let (_, session) = wait(store.create(alice()));
-            wait(store.end(&session, EndReason::Logout));
-            assert!(!lives(store, &session));
-        }
-    }
+    /// Tells `listener` what other gateways do, for as long as it is polled; reconnects by itself, and says
+    /// [`News::Missed`] whenever it could not listen for a while.
+    fn listen(&self, listener: Listener) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }

@@ -1,0 +1,253 @@
+//! Stored: a session as stores and snapshots keep it: plain values, and the bytes they become.
+//!
+//! Comes in: what a living session holds. Goes out: the same, after a restart or on another machine. The first byte tells
+//! the format's version, and the next version reads this one. Never holds an id, only what is kept in its place.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::clock::Timestamp;
+use crate::identity::Identity;
+use crate::session::data::Data;
+use crate::session::id::{Digest, Proof};
+use crate::session::origin::Origin;
+
+/// The version that is written.
+const VERSION: u8 = 1;
+
+/// A session as a store keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// Under which key.
+    pub digest: Digest,
+    /// Which ids are its own.
+    pub turn: Turn,
+    /// Who is logged in.
+    pub identity: Option<Identity>,
+    /// A digest of what the login was proved with, such as the hash of a password: a changed one ends the session. Zero
+    /// where the login method has nothing of the kind.
+    pub credential: u64,
+    /// When it was made: each login makes a session.
+    pub created: Timestamp,
+    /// When a request last came with it, true to `touch_interval`.
+    pub last_seen: Timestamp,
+    /// "Keep me signed in" was ticked.
+    pub remember: bool,
+    /// An idle limit of its own, in seconds; zero: none.
+    pub idle: u32,
+    /// Where it was made.
+    pub origin: Origin,
+    /// What applications keep in it.
+    pub data: Data,
+    /// How often a store has written it: what a later write must have been based on.
+    pub revision: u64,
+}
+
+/// Which ids a session has just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The present one.
+    pub proof: Proof,
+    /// Since when.
+    pub since: Timestamp,
+    /// The one before, until shortly after the present one was shown.
+    pub previous: Option<Proof>,
+    /// When the present one was first shown.
+    pub shown: Option<Timestamp>,
+}
+
+/// Bytes that are not a session of a version we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is not a session of a format that this version reads")]
+pub struct Unreadable;
+
+impl Stored {
+    /// Everything but the revision, for a store to keep.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + self.data.as_bytes().len());
+        out.push(VERSION);
+        out.extend_from_slice(self.digest.bytes());
+        put_u64(&mut out, self.turn.proof.bits());
+        put_u64(&mut out, self.turn.since.unix_millis());
+        put_u64(&mut out, self.turn.previous.map_or(0, Proof::bits));
+        put_u64(&mut out, self.turn.shown.map_or(0, Timestamp::unix_millis));
+        put_u64(&mut out, self.credential);
+        put_u64(&mut out, self.created.unix_millis());
+        put_u64(&mut out, self.last_seen.unix_millis());
+        out.push(u8::from(self.remember));
+        out.extend_from_slice(&self.idle.to_be_bytes());
+        let address = self.origin.address.map(|address| match address {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        });
+        out.extend_from_slice(&address.unwrap_or(Ipv6Addr::UNSPECIFIED).octets());
+        out.extend_from_slice(&[self.origin.browser, self.origin.system]);
+        match &self.identity {
+            None => out.push(0),
+            Some(identity) => {
+                out.push(1);
+                put_bytes(&mut out, identity.user().as_bytes());
+                put_bytes(&mut out, identity.email().unwrap_or_default().as_bytes());
+                put_bytes(&mut out, identity.name().unwrap_or_default().as_bytes());
+                let groups: Vec<_> = identity.groups().collect();
+                put_u64(&mut out, groups.len() as u64);
+                groups.iter().for_each(|group| put_bytes(&mut out, group.as_bytes()));
+            }
+        }
+        put_bytes(&mut out, self.data.as_bytes());
+        out
+    }
+
+    /// What [`Stored::to_bytes`] made, with the revision its store tells.
+    pub fn from_bytes(bytes: &[u8], revision: u64) -> Result<Self, Unreadable> {
+        let mut bytes = Reader(bytes);
+        if bytes.take::<1>()? != [VERSION] {
+            return Err(Unreadable);
+        }
+        let digest = Digest::from_bytes(bytes.take()?);
+        let turn = Turn {
+            proof: Proof::from_bits(bytes.u64()?),
+            since: bytes.time()?,
+            previous: Some(bytes.u64()?).filter(|bits| *bits != 0).map(Proof::from_bits),
+            shown: Some(bytes.time()?).filter(|time| time.unix_millis() != 0),
+        };
+        let (credential, created, last_seen) = (bytes.u64()?, bytes.time()?, bytes.time()?);
+        let remember = bytes.take::<1>()? != [0];
+        let idle = u32::from_be_bytes(bytes.take()?);
+        let address = Ipv6Addr::from(bytes.take::<16>()?);
+        let [browser, system] = bytes.take()?;
+        let address = (!address.is_unspecified()).then(|| IpAddr::V6(address).to_canonical());
+        let identity = match bytes.take::<1>()? {
+            [0] => None,
+            _ => Some(bytes.identity()?),
+        };
+        let data = Data::from_bytes(bytes.slice()?).ok_or(Unreadable)?;
+        let origin = Origin { address, browser, system };
+        let stored = Self {
+            digest,
+            turn,
+            identity,
+            credential,
+            created,
+            last_seen,
+            remember,
+            idle,
+            origin,
+            data,
+            revision,
+        };
+        if bytes.0.is_empty() { Ok(stored) } else { Err(Unreadable) }
+    }
+}
+
+fn put_u64(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_be_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_u64(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// What is left to read.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
+        let (first, rest) = self.0.split_first_chunk::<N>().ok_or(Unreadable)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    fn u64(&mut self) -> Result<u64, Unreadable> {
+        self.take().map(u64::from_be_bytes)
+    }
+
+    fn time(&mut self) -> Result<Timestamp, Unreadable> {
+        self.u64().map(Timestamp::from_unix_millis)
+    }
+
+    fn slice(&mut self) -> Result<&'a [u8], Unreadable> {
+        let length = usize::try_from(self.u64()?).map_err(|_| Unreadable)?;
+        let (slice, rest) = self.0.split_at_checked(length).ok_or(Unreadable)?;
+        self.0 = rest;
+        Ok(slice)
+    }
+
+    fn text(&mut self) -> Result<&'a str, Unreadable> {
+        std::str::from_utf8(self.slice()?).map_err(|_| Unreadable)
+    }
+
+    fn identity(&mut self) -> Result<Identity, Unreadable> {
+        let (user, email, name) = (self.text()?, self.text()?, self.text()?);
+        let count = self.u64()?;
+        let groups = (0..count).map(|_| self.text().map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
+        let known = |text: &'a str| (!text.is_empty()).then_some(text);
+        Identity::new(user, known(email), known(name), &groups).map_err(|_| Unreadable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::session::id::SessionId;
+
+    fn stored() -> Stored {
+        let (id, now) = (SessionId::mint(), Timestamp::from_unix_millis(1_800_000_000_000));
+        let groups = ["staff".to_owned(), "경리".to_owned()];
+        Stored {
+            digest: id.digest(),
+            turn: Turn {
+                proof: id.proof(),
+                since: now,
+                previous: Some(id.renewed().proof()),
+                shown: Some(now),
+            },
+            identity: Some(Identity::new("alice", None, Some("Alice"), &groups).expect("valid")),
+            credential: 7,
+            created: now,
+            last_seen: now,
+            remember: true,
+            idle: 60,
+            origin: Origin { address: "192.0.2.1".parse().ok(), browser: 1, system: 2 },
+            data: Data::default(),
+            revision: 3,
+        }
+    }
+
+    #[test]
+    fn what_was_kept_comes_back() {
+        let stored = stored();
+        assert_eq!(Stored::from_bytes(&stored.to_bytes(), 3), Ok(stored.clone()));
+        let nobody = Stored {
+            identity: None,
+            turn: Turn { previous: None, shown: None, ..stored.turn },
+            origin: Origin { address: None, ..stored.origin },
+            ..stored
+        };
+        assert_eq!(Stored::from_bytes(&nobody.to_bytes(), 3), Ok(nobody));
+    }
+
+    #[test]
+    fn bytes_that_were_cut_are_refused() {
+        let bytes = stored().to_bytes();
+        for length in 0..bytes.len() {
+            assert_eq!(Stored::from_bytes(&bytes[..length], 0), Err(Unreadable), "{length}");
+        }
+        assert!(Stored::from_bytes(&[bytes, vec![0]].concat(), 0).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Stored::from_bytes(&bytes, 0);
+            let mut known = stored().to_bytes();
+            for (at, byte) in bytes.iter().enumerate().step_by(7) {
+                let at = (at * 31 + usize::from(*byte)) % known.len();
+                known[at] ^= byte;
+            }
+            let _ = Stored::from_bytes(&known, 0);
+        }
+    }
+}
