@@ -14,13 +14,14 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::gateway::access_log::{self, AccessLog};
 use crate::gateway::settings::Settings;
-use crate::login::Login;
+use crate::headers::OurCookies;
+use crate::login::{Login, OWN_COOKIES};
 use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
 use crate::server::{ListenAddress, Server, ServerError};
-use crate::session::Sessions;
-use crate::session::memory::MemoryStore;
-use crate::upstream;
+use crate::session::memory::{Crowding, MemoryStore, Room};
+use crate::session::{Keeper, Sessions};
+use crate::{session, upstream};
 
 /// Why a configuration cannot be run, though nothing is wrong with its text.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +48,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// A running gateway.
 pub struct Running {
-    store: Arc<MemoryStore>,
+    keeper: Arc<Keeper>,
     throttle: Arc<Throttle>,
     access_log: Arc<AccessLog>,
     log_settings: access_log::Settings,
@@ -61,18 +62,17 @@ pub struct Running {
 impl Running {
     /// Starts everything, or nothing.
     pub fn start(config: Config, clock: Clock) -> Result<Self, AssemblyError> {
-        let store = Arc::new(MemoryStore::new(config.session.max_sessions, config.session.lifetime()));
+        let keeper = Arc::new(keeper(&config.session));
         let throttle = Arc::new(Throttle::new());
         let log_settings = config.access_log.clone();
         let access_log = Arc::new(AccessLog::open(&log_settings).map_err(AssemblyError::AccessLog)?);
         let readiness = Readiness::default();
         let admin = start_admin(&config, &readiness)?;
         let (workers, listeners, drain) = (config.workers, config.listeners.clone(), config.timeouts.drain);
-        let settings = settings(config, &store, &throttle, &access_log, &clock)?;
+        let settings = settings(config, &keeper, &throttle, &access_log, &clock)?;
         let server = Server::start(workers, &listeners, &settings)?;
-        sweep_now_and_then(&store).map_err(ServerError::Thread)?;
         readiness.set(true);
-        Ok(Self { store, throttle, access_log, log_settings, clock, server, admin, readiness, drain })
+        Ok(Self { keeper, throttle, access_log, log_settings, clock, server, admin, readiness, drain })
     }
 
     /// Goes on with a new configuration; on any error everything is as before.
@@ -86,10 +86,8 @@ impl Running {
         let admin = if moves { start_admin(&config, &self.readiness)? } else { None };
         let (log_settings, listeners, drain) =
             (config.access_log.clone(), config.listeners.clone(), config.timeouts.drain);
-        let lifetime = config.session.lifetime();
-        let settings = settings(config, &self.store, &self.throttle, &access_log, &self.clock)?;
+        let settings = settings(config, &self.keeper, &self.throttle, &access_log, &self.clock)?;
         self.server.reload(&listeners, &settings)?;
-        self.store.set_lifetime(lifetime);
         if moves {
             self.admin = admin;
         }
@@ -118,8 +116,8 @@ impl Running {
     }
 
     /// The sessions, for looking.
-    pub fn store(&self) -> &Arc<MemoryStore> {
-        &self.store
+    pub fn keeper(&self) -> &Arc<Keeper> {
+        &self.keeper
     }
 
     /// Finishes requests under way, writes the last lines, and ends.
@@ -130,17 +128,10 @@ impl Running {
     }
 }
 
-/// Frees what expired sessions hold, also when nobody comes by. The thread ends with the store.
-fn sweep_now_and_then(store: &Arc<MemoryStore>) -> io::Result<()> {
-    let store = Arc::downgrade(store);
-    let sweep = move || {
-        loop {
-            std::thread::sleep(SWEEP_EVERY);
-            let Some(store) = store.upgrade() else { return };
-            store.sweep();
-        }
-    };
-    std::thread::Builder::new().name("sweeper".to_owned()).spawn(sweep).map(drop)
+/// Who keeps the sessions, as configured at the start.
+fn keeper(settings: &session::Settings) -> Keeper {
+    let room = Room { sessions: settings.max_sessions, bytes: settings.memory_bytes };
+    Keeper::Memory(MemoryStore::new(room, Crowding::Ends))
 }
 
 fn start_admin(config: &Config, readiness: &Readiness) -> Result<Option<Admin>, AssemblyError> {
@@ -154,7 +145,7 @@ fn start_admin(config: &Config, readiness: &Readiness) -> Result<Option<Admin>, 
 /// The pipeline's settings, around what outlives them.
 fn settings(
     config: Config,
-    store: &Arc<MemoryStore>,
+    keeper: &Arc<Keeper>,
     throttle: &Arc<Throttle>,
     access_log: &Arc<AccessLog>,
     clock: &Clock,
@@ -168,7 +159,10 @@ fn settings(
     let users_file = config.login.local.as_ref().and_then(|local| local.users_file.clone());
     let source = users_file.map(users_source);
     let login = Login::new(config.login, &config.reserved_prefix, source, throttle.clone())?;
+    let login = Arc::new(login);
+    let our_cookies = OurCookies::new(&config.session.cookie.name, &OWN_COOKIES);
     Ok(Arc::new(Settings {
+        our_cookies,
         names: config.identity,
         response_headers: config.headers,
         trusted_proxies: config.trusted_proxies,
@@ -178,8 +172,8 @@ fn settings(
         timeouts: config.timeouts,
         reserved_prefix: config.reserved_prefix.trim_end_matches('/').to_owned(),
         public_url: config.public_url,
-        sessions: Arc::new(Sessions::new(config.session, store.clone())),
-        login: Arc::new(login),
+        sessions: Arc::new(Sessions::new(config.session, keeper.clone(), login.clone())),
+        login,
         access_log: access_log.clone(),
         clock: clock.clone(),
     }))

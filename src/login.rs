@@ -19,6 +19,9 @@ use crate::login::text::Language;
 use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
 use crate::message::Fields;
+use crate::session::accounts::Accounts;
+use crate::session::origin::Origin;
+use crate::session::record::EndReason;
 use crate::session::{Sessions, Visitor};
 
 mod desk;
@@ -33,7 +36,7 @@ pub mod text;
 pub mod throttle;
 pub mod users;
 
-pub use guard::NONCE_COOKIES;
+pub use guard::{NONCE_COOKIES, OWN_COOKIES};
 pub use page::Reply;
 pub use settings::{Languages, LocalSettings, LocalUser, Settings, ThrottleSettings};
 
@@ -54,6 +57,8 @@ pub struct Ask<'a> {
     pub visitor: &'a Visitor,
     /// From where; `None` over a Unix socket.
     pub client: Option<IpAddr>,
+    /// The same and the browser, as the session keeps it.
+    pub origin: Origin,
     /// Whether the browser speaks TLS, to us or to a proxy we trust.
     pub secure: bool,
     /// What the browser's `Origin` may say: `scheme://host[:port]`, of `public_url` or else of `Host`.
@@ -86,6 +91,11 @@ impl Login {
         let limits = settings.throttle;
         let local = settings.local.map(|local| Local::new(local, source, throttle, limits)).transpose()?;
         Ok(Self { prefix, languages: settings.languages, local, pages })
+    }
+
+    /// How often the people who may log in have changed since the start.
+    pub fn changes(&self) -> u64 {
+        self.local.as_ref().map_or(0, |local| local.users().changes())
     }
 
     /// Where to send somebody who must sign in first, so that they come back to `target` (path and query).
@@ -121,11 +131,20 @@ impl Login {
             ("login", &(Method::GET | Method::HEAD)) => desk.login_page(),
             ("login", &Method::POST) => desk.sign_in().await,
             ("logout", &(Method::GET | Method::HEAD)) => desk.logout_page(StatusCode::OK, None),
-            ("logout", &Method::POST) => desk.sign_out(),
+            ("logout", &Method::POST) => desk.sign_out().await,
             ("session", &(Method::GET | Method::HEAD)) => desk.session(),
             ("login" | "logout", _) => desk.not_allowed("GET, HEAD, POST"),
             ("session", _) => desk.not_allowed("GET, HEAD"),
             _ => desk.notice(StatusCode::NOT_FOUND, language.words().not_found),
+        }
+    }
+}
+
+impl Accounts for Login {
+    fn accepts(&self, user: &str, credential: u64) -> Result<(), EndReason> {
+        match &self.local {
+            Some(local) => local.users().accepts(user, credential),
+            None => Err(EndReason::Disabled),
         }
     }
 }

@@ -1,67 +1,72 @@
 //! Session: who?
 //!
-//! Comes in: what a request showed under our cookie's name. Goes out: a [`Visitor`], with a session or without, and
-//! [`Ticket`]s: `Set-Cookie` values that hand out a new id or take one back. Every change of rights makes a new id.
-//! Never adopts an id from outside, never looks one up whose MAC is wrong, never shows one to anybody but its holder.
+//! Comes in: what a request showed under our cookie's name, and what a response wants remembered. Goes out: a [`Visitor`],
+//! with a session or without, and [`Ticket`]s: `Set-Cookie` values that hand out an id or take one back. Every change of
+//! rights makes a new session under a new id. Never adopts an id from outside, never looks one up whose MAC is wrong, never
+//! shows one to anybody but its holder.
+//!
+//! Sessions are kept in [`memory`]; where a [`shared`] store keeps them for good, the memory holds those in use. With
+//! [`sealed`] cookies nothing is kept at all, and with [`django`] the sessions are those of a Django site.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-
 use crate::clock::Timestamp;
 use crate::identity::Identity;
-use crate::session::cookie::Shown;
-use crate::session::keys::{Keys, VALUE_LENGTH};
+use crate::session::accounts::Accounts;
+use crate::session::keys::Keys;
 use crate::session::lifetime::Lifetime;
-use crate::session::memory::MemoryStore;
-use crate::session::record::{Draft, EndReason, Session};
-use crate::session::ticket::Ticket;
+use crate::session::record::{EndReason, Session};
+use crate::session::sealed::Sealed;
 
+pub mod accounts;
+mod breaker;
 pub mod cookie;
 pub mod data;
-pub mod former;
+pub mod edit;
 pub mod id;
 mod index;
+pub mod keeper;
 pub mod keys;
 pub mod lifetime;
 pub mod memory;
 pub mod origin;
+mod people;
+pub mod protocol;
+mod racks;
+mod recognise;
 pub mod record;
+pub mod rights;
+pub mod sealed;
 pub mod settings;
+mod settle;
+pub mod shared;
+pub mod sign;
+pub mod snapshot;
 pub mod store;
 pub mod stored;
 pub mod ticket;
+pub mod turn;
 pub mod visitor;
 
-pub use settings::{CookieSettings, Create, Key, SameSite, Settings};
+pub use keeper::Keeper;
+pub use recognise::{Memo, Presented, Recognition};
+pub use settings::{CookieSettings, Create, Key, SameSite, Settings, StoreKind};
+pub use settle::{Occasion, Settled};
+pub use ticket::Ticket;
 pub use visitor::Visitor;
 
-/// What a client's connection last showed: the next request is most likely to show the same. One per connection.
-#[derive(Debug, Default)]
-pub struct Memo(Option<Known>);
-
-struct Known {
-    value: [u8; VALUE_LENGTH],
-    session: Arc<Session>,
-    by: u64,
-}
-
-impl std::fmt::Debug for Known {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Known({:08x})", self.session.short())
-    }
-}
-
 /// The cloakroom: recognises visitors, hands out tickets, takes them back. A new configuration makes a new one around
-/// the same store.
+/// the same keeper.
 #[derive(Debug)]
 pub struct Sessions {
-    cookie: CookieSettings,
-    create: Create,
+    settings: Settings,
     lifetime: Lifetime,
-    keys: Keys,
-    store: Arc<MemoryStore>,
+    keys: Arc<Keys>,
+    /// Where sessions are sealed in cookies.
+    sealed: Option<Sealed>,
+    keeper: Arc<Keeper>,
+    accounts: Arc<dyn Accounts>,
     serial: u64,
 }
 
@@ -69,25 +74,32 @@ pub struct Sessions {
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 impl Sessions {
-    /// Sessions as configured, kept in `store`.
+    /// Sessions as configured, kept by `keeper`, of people whom `accounts` knows.
     ///
     /// # Panics
     /// Without a single key: the configuration makes one where none is given.
-    pub fn new(settings: Settings, store: Arc<MemoryStore>) -> Self {
-        let lifetime = settings.lifetime();
+    pub fn new(settings: Settings, keeper: Arc<Keeper>, accounts: Arc<dyn Accounts>) -> Self {
+        let keys = Arc::new(Keys::new(&settings.keys));
+        let sealed = (settings.store == StoreKind::Cookie).then(|| Sealed::new(&keys, &settings.cookie));
         Self {
-            keys: Keys::new(&settings.keys),
-            cookie: settings.cookie,
-            create: settings.create,
-            lifetime,
-            store,
+            lifetime: settings.lifetime(),
+            keys,
+            sealed,
+            settings,
+            keeper,
+            accounts,
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         }
     }
 
-    /// The name of our cookie.
+    /// How they are configured.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The name of our cookie; those of the pieces of a sealed session begin with it.
     pub fn cookie_name(&self) -> &str {
-        &self.cookie.name
+        &self.settings.cookie.name
     }
 
     /// How long sessions may live.
@@ -95,14 +107,14 @@ impl Sessions {
         &self.lifetime
     }
 
-    /// Whether a session that something without an end belongs to still lives.
-    pub fn is_alive(&self, session: &Session, now: Timestamp) -> bool {
-        session.ended().is_none() && self.lifetime.verdict(session, now).is_ok()
+    /// What signs our tickets and forms.
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.keys
     }
 
-    /// What signs our tickets and forms.
-    pub fn keys(&self) -> &Keys {
-        &self.keys
+    /// Who keeps the sessions.
+    pub fn keeper(&self) -> &Arc<Keeper> {
+        &self.keeper
     }
 
     /// Whether people may ask to stay signed in.
@@ -110,91 +122,46 @@ impl Sessions {
         !self.lifetime.remember.is_zero()
     }
 
-    /// Finds out who is asking, and notes that they did. Of several valid tickets the first counts.
-    pub fn recognise(&self, shown: &Shown, memo: &mut Memo, now: Timestamp) -> Visitor {
-        let visitor = self.recognise_quietly(shown, memo, now);
-        if let Some(session) = visitor.session() {
-            self.store.touch(session, now);
+    /// Whether a session that something without an end belongs to still lives.
+    pub fn is_alive(&self, session: &Arc<Session>, now: Timestamp) -> bool {
+        if session.is_stale() && let Some(shared) = self.keeper.shared() {
+            shared.look_after(session);
         }
-        visitor
+        session.ended().is_none() && self.lifetime.verdict(session, now).is_ok()
     }
 
-    /// Finds out who is asking without extending their session.
-    pub fn recognise_quietly(&self, shown: &Shown, memo: &mut Memo, now: Timestamp) -> Visitor {
-        let mut visitor = Visitor { showed_cookie: shown.any(), ..Visitor::nobody() };
-        if let Some(session) = self.recall(shown, memo, now) {
-            visitor.session = Some(session);
-            return visitor;
-        }
-        for value in shown.values() {
-            let Some(digest) = self.keys.open(value).map(|id| id.digest()) else { continue };
-            let verdict = match self.store.load(&digest) {
-                None => Err(self.store.reason(&digest)),
-                Some(session) => match self.lifetime.verdict(&session, now) {
-                    Ok(()) => Ok(session),
-                    Err(reason) => Err(self.found_over(&session, reason)),
-                },
-            };
-            match verdict {
-                Ok(session) => {
-                    memo.0 = Some(Known { value: *value, session: Arc::clone(&session), by: self.serial });
-                    visitor.session = Some(session);
-                    return visitor;
-                }
-                Err(reason) => visitor.ended = visitor.ended.or(reason),
+    /// Ends the sessions of people whose account is gone, disabled, or has another password than they logged in with.
+    pub fn review(&self) {
+        for session in self.keeper.memory().iter() {
+            if let Err(reason) = self.accepts(&session) {
+                self.end_now(&session, reason);
             }
         }
-        visitor
     }
 
-    /// Ends a session whose time is up, and says what to tell of it. One that ended another way, just after it was loaded,
-    /// is left alone: if it goes on under a new id, to end it would end what followed.
-    fn found_over(&self, session: &Session, reason: EndReason) -> Option<EndReason> {
-        if session.ended().is_none() {
-            self.store.end(session, reason);
+    /// Whether the account of whoever is logged in still stands.
+    fn accepts(&self, session: &Session) -> Result<(), EndReason> {
+        match session.identity() {
+            Some(identity) if session.credential() != 0 => {
+                self.accounts.accepts(identity.user(), session.credential())
+            }
+            _ => Ok(()),
         }
-        session.identity().and(Some(reason)).filter(|reason| *reason != EndReason::Replaced)
     }
 
-    /// The session this connection showed before, while it lives: whatever ends one marks the record.
-    fn recall(&self, shown: &Shown, memo: &Memo, now: Timestamp) -> Option<Arc<Session>> {
-        let known = memo.0.as_ref().filter(|known| known.by == self.serial)?;
-        let value = shown.values().next()?;
-        let same = verify_slices_are_equal(value, &known.value).is_ok();
-        (same && self.lifetime.verdict(&known.session, now).is_ok()).then(|| Arc::clone(&known.session))
-    }
-
-    /// Lets somebody in: always a new id, and whatever session they had before is dead when this returns.
-    pub fn sign_in(
-        &self,
-        visitor: &Visitor,
-        identity: Identity,
-        remember: bool,
-        now: Timestamp,
-    ) -> (Ticket, Arc<Session>) {
-        let remember = remember && self.can_remember();
-        let draft = Draft::signed_in(identity, remember, now);
-        let replaced = visitor.session().and_then(|old| self.store.replace(old, draft.clone()));
-        let (id, session) = replaced.unwrap_or_else(|| self.store.create(draft));
-        let lasting = remember.then_some(self.lifetime.remember);
-        (Ticket::hand_out(&self.cookie, self.keys.seal(&id), lasting, now), session)
-    }
-
-    /// Ends the visitor's session, if there is one, and takes the ticket back in any case.
-    pub fn sign_out(&self, visitor: &Visitor) -> Ticket {
-        if let Some(session) = visitor.session() {
-            self.store.end(session, EndReason::Logout);
+    /// Ends a session at once, here; a shared store hears of it soon.
+    fn end_now(&self, session: &Session, reason: EndReason) {
+        let first = match &*self.keeper {
+            Keeper::Shared { shared, .. } => {
+                let first = session.finish(reason);
+                shared.end_soon(session, reason);
+                first
+            }
+            keeper => keeper.memory().end(session, reason),
+        };
+        if first {
+            log_end(session.short(), session.identity(), reason);
         }
-        Ticket::take_back(&self.cookie)
-    }
-
-    /// Gives a visitor without a session an anonymous one, if `create: always` says so.
-    pub fn greet(&self, visitor: &Visitor, now: Timestamp) -> Option<Ticket> {
-        if self.create != Create::Always || visitor.session.is_some() {
-            return None;
-        }
-        let (id, _) = self.store.create(Draft::anonymous(now));
-        Some(Ticket::hand_out(&self.cookie, self.keys.seal(&id), None, now))
     }
 
     /// A token for forms that act on this session: nobody can make it for another one.
@@ -205,6 +172,18 @@ impl Sessions {
     /// Whether a form's token belongs to this session.
     pub fn csrf_matches(&self, session: &Session, token: &str) -> bool {
         self.keys.knows(token, &[b"session", session.digest().bytes()])
+    }
+}
+
+/// The program log's line about an end that nobody asked for.
+fn log_end(short: u32, identity: Option<&Identity>, reason: EndReason) {
+    let session = format_args!("{short:08x}");
+    let user = identity.map(Identity::user);
+    match reason {
+        EndReason::Theft => {
+            tracing::warn!(user, session, "an id was shown that had been replaced: the session has ended (theft)");
+        }
+        reason => tracing::info!(user, session, reason = reason.as_str(), "a session has ended"),
     }
 }
 

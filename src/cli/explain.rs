@@ -22,7 +22,7 @@ use crate::message::{Fields, RequestHead};
 use crate::peer::{Peer, Scheme};
 use crate::route::{Route, Routes};
 use crate::server::ListenAddress;
-use crate::session::memory::MemoryStore;
+use crate::session::memory::{Crowding, MemoryStore, Room};
 use crate::session::record::{Draft, Session};
 use crate::upstream::{self, HostHeader, Server};
 
@@ -197,7 +197,7 @@ fn session(
     let email = known.and_then(|known| known.email.as_deref());
     let name = known.and_then(|known| known.full_name.as_deref());
     let identity = Identity::new(user, email, name, &groups).map_err(|why| why.to_string())?;
-    let store = MemoryStore::new(1, config.session.lifetime());
+    let store = MemoryStore::new(Room { sessions: 2, bytes: 1 << 20 }, Crowding::Ends);
     let (_, session) = store.create(Draft::signed_in(identity, false, now));
     Ok(Some(session))
 }

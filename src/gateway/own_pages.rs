@@ -14,7 +14,8 @@ use crate::clock::Timestamp;
 use crate::headers::Inbound;
 use crate::login::Ask;
 use crate::peer::Scheme;
-use crate::session::Memo;
+use crate::session::origin::Origin;
+use crate::session::{Memo, Recognition};
 
 /// Largest form that is read.
 const LARGEST_FORM: usize = 64 * 1024;
@@ -42,8 +43,15 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
         let Visit { page, mut inbound, mut body, memo } = visit;
-        let shown = crate::session::cookie::take(&mut inbound.fields, self.sessions().cookie_name(), &[]);
-        let visitor = self.sessions().recognise_quietly(&shown, &mut memo.borrow_mut(), now);
+        let shown = self.sessions().take_cookies(&mut inbound.fields, &[]);
+        let recognition = self.sessions().recognise(&shown, &mut memo.borrow_mut(), now, false);
+        let visitor = match recognition {
+            Recognition::Is(visitor) => visitor,
+            Recognition::Unsure => {
+                let found = self.sessions().enquire(&shown, &mut Memo::default(), now, false).await;
+                found.map_err(Refusal::Store)?
+            }
+        };
         record.visitor(&visitor);
         let form = match inbound.method {
             Method::POST => body.gather(LARGEST_FORM).await.map_err(Refusal::Wire)?,
@@ -63,6 +71,7 @@ impl Gateway {
             form: &form,
             visitor: &visitor,
             client: inbound.client.ip,
+            origin: Origin::of(inbound.client.ip, inbound.fields.get("user-agent").unwrap_or_default()),
             secure,
             origins: &origins,
         };

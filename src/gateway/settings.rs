@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::access_log::AccessLog;
 use crate::clock::Clock;
-use crate::headers::{IdentityNames, ResponseHeaders};
+use crate::headers::{IdentityNames, OurCookies, ResponseHeaders};
 use crate::login::Login;
 use crate::peer::Scheme;
 use crate::route::Route;
@@ -24,6 +24,8 @@ pub struct Settings {
     pub response_headers: ResponseHeaders,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Cookies that only the gateway may set.
+    pub our_cookies: OurCookies,
     /// Where to, in order.
     pub routes: Vec<Route>,
     /// Who answers, with TLS for each server.

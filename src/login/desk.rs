@@ -19,6 +19,9 @@ use crate::login::text::Language;
 use crate::login::{Ask, CHALLENGE, Login};
 use crate::message::ResponseHead;
 use crate::session::Sessions;
+use crate::session::protocol::Scope;
+use crate::session::sign::Arrival;
+use crate::session::store::StoreError;
 
 /// One request at the desk.
 pub(super) struct Desk<'a> {
@@ -80,7 +83,10 @@ impl Desk<'_> {
         }
         let client = self.client();
         match local.try_password(&user, Zeroizing::new(text("password")), self.ask.client, self.now).await {
-            Outcome::Welcome(identity) => self.welcome(identity, remember, &target),
+            Outcome::Welcome(identity, credential) => {
+                let arrival = Arrival { identity, credential, remember, origin: self.ask.origin };
+                self.welcome(arrival, &target).await
+            }
             Outcome::Wrong => {
                 tracing::warn!(client, "a login was refused: unknown user or wrong password");
                 again(StatusCode::UNAUTHORIZED, words.wrong).with("WWW-Authenticate", CHALLENGE)
@@ -99,9 +105,12 @@ impl Desk<'_> {
         self.ask.client.map_or_else(|| "local".to_owned(), |address| address.to_string())
     }
 
-    fn welcome(&self, identity: Identity, remember: bool, target: &str) -> Reply {
-        let user = identity.user().to_owned();
-        let (ticket, session) = self.sessions.sign_in(self.ask.visitor, identity, remember, self.now);
+    async fn welcome(&self, arrival: Arrival, target: &str) -> Reply {
+        let user = arrival.identity.user().to_owned();
+        let (tickets, session) = match self.sessions.sign_in(self.ask.visitor, arrival, self.now).await {
+            Ok(signed_in) => signed_in,
+            Err(error) => return self.store_away(&error),
+        };
         tracing::info!(
             user,
             session = format_args!("{:08x}", session.short()),
@@ -109,8 +118,14 @@ impl Desk<'_> {
             "signed in"
         );
         Reply::see_other(return_target(target, &self.login.prefix))
-            .with("Set-Cookie", ticket.set_cookie())
+            .with_tickets(&tickets)
             .with("Set-Cookie", Nonce::take_back(self.ask.secure))
+    }
+
+    /// Sessions cannot be written just now: nothing has changed.
+    fn store_away(&self, error: &StoreError) -> Reply {
+        tracing::error!("{error}");
+        self.notice(StatusCode::SERVICE_UNAVAILABLE, self.language.words().busy).with("Retry-After", "2")
     }
 
     pub(super) fn logout_page(&self, status: StatusCode, error: Option<&str>) -> Reply {
@@ -134,7 +149,7 @@ impl Desk<'_> {
         self.login.pages.show(Page::Logout, status, self.language, &view)
     }
 
-    pub(super) fn sign_out(&self) -> Reply {
+    pub(super) async fn sign_out(&self) -> Reply {
         if let Some(refused) = self.refuse_foreign() {
             return refused;
         }
@@ -146,13 +161,16 @@ impl Desk<'_> {
         if !self.sessions.csrf_matches(session, &token) {
             return self.logout_page(StatusCode::FORBIDDEN, Some(self.language.words().stale));
         }
-        let ticket = self.sessions.sign_out(self.ask.visitor);
+        let tickets = match self.sessions.sign_out(self.ask.visitor, Scope::This, self.now).await {
+            Ok((tickets, _)) => tickets,
+            Err(error) => return self.store_away(&error),
+        };
         tracing::info!(
             user = identity.user(),
             session = format_args!("{:08x}", session.short()),
             "signed out"
         );
-        reply.with("Set-Cookie", ticket.set_cookie()).with("Clear-Site-Data", "\"cache\"")
+        reply.with_tickets(&tickets).with("Clear-Site-Data", "\"cache\"")
     }
 
     /// Where to go after signing out, if the query or the form says so.

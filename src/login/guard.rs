@@ -16,6 +16,9 @@ use crate::session::keys::Keys;
 /// Names of the nonce cookie, over TLS and in plain text. Neither is ever passed on to an upstream.
 pub const NONCE_COOKIES: [&str; 2] = ["__Host-cloakroom-login", "cloakroom-login"];
 
+/// All cookies of the login pages: none is ever passed on to an upstream, and none is an upstream's to set.
+pub const OWN_COOKIES: [&str; 2] = NONCE_COOKIES;
+
 /// Characters of a nonce: 32 bytes in base64url.
 const NONCE_LENGTH: usize = 43;
 

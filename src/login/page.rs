@@ -12,6 +12,7 @@ use minijinja::{Environment, Value, context};
 
 use crate::login::text::Language;
 use crate::message::ResponseHead;
+use crate::session::Ticket;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -39,6 +40,12 @@ impl Reply {
     pub fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.head.fields.append(name, value);
         self
+    }
+
+    /// Adds what hands a session out, or takes one back.
+    #[must_use]
+    pub fn with_tickets(self, tickets: &[Ticket]) -> Self {
+        tickets.iter().fold(self, |reply, ticket| reply.with("Set-Cookie", ticket.set_cookie()))
     }
 }
 

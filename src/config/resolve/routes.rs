@@ -13,6 +13,7 @@ use crate::config::document::Part;
 use crate::config::file::{self, EncodedSlash, File};
 use crate::config::typed::{did_you_mean, listed};
 use crate::headers::{Host, InvalidPath, NormalPath};
+use crate::session::rights::{Rights, space_of};
 use crate::route::{HostPattern, Route, Routes};
 use crate::upstream::Settings;
 
@@ -82,6 +83,9 @@ fn everything() -> Route {
         upstream: 0,
         strip_prefix: None,
         keep_encoded_slash: false,
+        activity: true,
+        session: Rights::new(&space_of(upstreams::SHORT), None, None, false),
+        session_headers: Vec::new(),
     }
 }
 
@@ -125,6 +129,9 @@ fn one(
         keep_encoded_slash: given.encoded_slash == EncodedSlash::Keep,
         path,
         strip_prefix,
+        activity: true,
+        session: Rights::new("app", None, None, false),
+        session_headers: Vec::new(),
     }
 }
 

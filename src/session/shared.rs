@@ -1,0 +1,419 @@
+//! Shared: what stands in front of a store that other gateways use as well.
+//!
+//! Comes in: questions about sessions that are not in memory, and changes to any. Goes out: sessions that are in memory from
+//! then on. Sessions in use are answered without asking the store; one question is under way for each session; uses are
+//! told to it once in a while, and no request waits for that. What happens at other gateways is heard and obeyed. Never lets
+//! a session go on that is known to have ended, and never ends one because its store is away.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
+use futures_util::future::{self, BoxFuture};
+use tokio::runtime::Runtime;
+
+use crate::clock::{Clock, Timestamp};
+use crate::session::breaker::Breaker;
+use crate::session::id::{Digest, SessionId};
+use crate::session::lifetime::Lifetime;
+use crate::session::memory::MemoryStore;
+use crate::session::record::{Draft, EndReason, Session};
+use crate::session::store::{Ended, Found, News, Saved, Store, StoreError, Use};
+use crate::session::stored::Stored;
+
+mod chores;
+
+/// How often a write is tried again because another gateway was faster.
+const TRIES: usize = 100;
+
+/// How many logins back the end of a session follows those that came after it.
+const LONGEST_LINE: usize = 100;
+
+/// A store outside this process, with the memory in front of it.
+#[derive(Debug)]
+pub struct Shared {
+    front: Arc<Front>,
+    runtime: Option<Runtime>,
+}
+
+/// What tasks on the store's own runtime share with those who ask.
+#[derive(Debug)]
+struct Front {
+    store: Arc<dyn Store>,
+    memory: Arc<MemoryStore>,
+    lifetime: ArcSwap<Lifetime>,
+    /// `session.touch_interval`: how far behind the store may be with a session's last use.
+    touch_interval: Duration,
+    clock: Clock,
+    breaker: Breaker,
+    flights: Mutex<HashMap<Digest, Flight>>,
+    /// One change at a time for each session of this process.
+    turns: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+    /// Uses the store has not heard of.
+    uses: Mutex<HashMap<Digest, Use>>,
+    /// Ends the store has not heard of, because it was away.
+    ends: Mutex<HashMap<Digest, EndReason>>,
+}
+
+type Landing = future::Shared<BoxFuture<'static, Result<Option<Arc<Session>>, StoreError>>>;
+
+/// A question under way.
+#[derive(Clone, Debug)]
+struct Flight {
+    landing: Landing,
+    /// Something happened to the session meanwhile.
+    overtaken: Arc<AtomicBool>,
+}
+
+impl Shared {
+    /// Starts the thread that speaks with the store.
+    pub fn start(
+        store: Arc<dyn Store>,
+        memory: Arc<MemoryStore>,
+        lifetime: Lifetime,
+        touch_interval: Duration,
+        clock: Clock,
+    ) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("session-store")
+            .enable_all()
+            .build()?;
+        let front = Arc::new(Front {
+            store,
+            memory,
+            lifetime: ArcSwap::from_pointee(lifetime),
+            touch_interval,
+            clock,
+            breaker: Breaker::new(),
+            flights: Mutex::default(),
+            turns: Mutex::default(),
+            uses: Mutex::default(),
+            ends: Mutex::default(),
+        });
+        runtime.spawn(chores::listen(front.clone()));
+        runtime.spawn(chores::keep_up(front.clone()));
+        Ok(Self { front, runtime: Some(runtime) })
+    }
+
+    /// From now on these limits.
+    pub fn set_lifetime(&self, lifetime: Lifetime) {
+        self.front.lifetime.store(Arc::new(lifetime));
+    }
+
+    /// Asks for a session that is not in memory, or not as it is now. It is in memory afterwards, if it lives.
+    pub async fn fetch(&self, digest: Digest) -> Result<Option<Arc<Session>>, StoreError> {
+        let landing = {
+            let mut flights = lock(&self.front.flights);
+            let flight = flights.entry(digest).or_insert_with(|| self.take_off(digest));
+            flight.landing.clone()
+        };
+        landing.await
+    }
+
+    fn take_off(&self, digest: Digest) -> Flight {
+        let overtaken = Arc::new(AtomicBool::new(false));
+        let (front, flag) = (self.front.clone(), overtaken.clone());
+        let work = self.runtime().spawn(async move {
+            let found = front.ask(front.store.load(digest)).await;
+            let session = found.map(|found| front.take_in(digest, found, &flag));
+            lock(&front.flights).remove(&digest);
+            if let (true, Ok(Some(session))) = (flag.load(Ordering::Acquire), &session) {
+                session.set_stale(true);
+            }
+            session
+        });
+        let landing = work.map(|done| done.unwrap_or_else(|error| Err(StoreError::Broken(error.to_string()))));
+        Flight { landing: landing.boxed().shared(), overtaken }
+    }
+
+    /// Looks after a session that somebody holds on to while the memory may have forgotten it.
+    pub fn look_after(&self, session: &Arc<Session>) {
+        session.set_stale(false);
+        let (front, session) = (self.front.clone(), session.clone());
+        self.runtime().spawn(async move {
+            match front.ask(front.store.load(*session.digest())).await {
+                Ok(Found::Lives(stored)) => session.absorb(*stored),
+                Ok(Found::Ended(reason, _)) => drop(session.finish(reason)),
+                Ok(Found::Nothing) => drop(session.finish(front.why(&session))),
+                Err(_) => session.set_stale(true),
+            }
+        });
+    }
+
+    /// Notes that a session was used. The store hears of it soon.
+    pub fn note_use(&self, session: &Arc<Session>) {
+        let stored = session.stored();
+        let usage = Use {
+            digest: *session.digest(),
+            last_seen: session.last_seen(),
+            expires: self.front.expires(&stored),
+        };
+        lock(&self.front.uses).insert(*session.digest(), usage);
+        // Whether it still lives there is worth a look from time to time, since news may get lost.
+        self.look_after(session);
+    }
+
+    /// Notes that the present id was shown for the first time: the one before is good for half a minute more, everywhere.
+    pub fn note_shown(&self, session: &Arc<Session>, now: Timestamp) {
+        let (front, session) = (self.front.clone(), session.clone());
+        self.runtime().spawn(async move {
+            let shown = |stored: &mut Stored| stored.turn.shown = stored.turn.shown.or(Some(now));
+            let noted = front.ask(front.change(&session, shown)).await;
+            noted.inspect_err(|error| tracing::debug!("{error}")).map(drop)
+        });
+    }
+
+    /// Ends a session of which the store hears soon.
+    pub fn end_soon(&self, session: &Session, reason: EndReason) {
+        self.front.memory.ended_elsewhere(session.digest(), reason);
+        lock(&self.front.ends).insert(*session.digest(), reason);
+    }
+
+    /// Keeps a new session under a new id.
+    pub async fn create(&self, draft: Draft) -> Result<(SessionId, Arc<Session>), StoreError> {
+        let id = SessionId::mint();
+        let session = self.put(draft.stored(&id)).await?;
+        session.map(|session| (id, session)).ok_or_else(|| StoreError::Broken("a new id was known".to_owned()))
+    }
+
+    /// Ends `old` and keeps `draft` under a new id in its place. `None` when `old` had ended before, or ends as a whole
+    /// meanwhile.
+    pub async fn replace(
+        &self,
+        old: &Session,
+        draft: Draft,
+    ) -> Result<Option<(SessionId, Arc<Session>)>, StoreError> {
+        let id = SessionId::mint();
+        let (old, next) = (*old.digest(), draft.stored(&id));
+        let (store, now, follower) = (self.front.store.clone(), self.front.clock.now(), next.digest);
+        let ended =
+            self.run(async move { store.end(old, EndReason::Replaced, Some(follower), now).await }).await?;
+        if matches!(ended, Ended::Before(..)) {
+            return Ok(None);
+        }
+        self.front.memory.ended_elsewhere(&old, EndReason::Replaced);
+        Ok(self.put(next).await?.map(|session| (id, session)))
+    }
+
+    async fn put(&self, stored: Stored) -> Result<Option<Arc<Session>>, StoreError> {
+        let (store, kept, expires) = (self.front.store.clone(), stored.clone(), self.front.expires(&stored));
+        let created = self.run(async move { store.create(&kept, expires).await }).await?;
+        Ok(if created { self.front.memory.adopt(stored) } else { None })
+    }
+
+    /// Changes a session by `change`, which is called again when another gateway was faster. `None` when it has ended.
+    pub async fn change<T: Send + 'static>(
+        &self,
+        session: &Arc<Session>,
+        change: impl FnMut(&mut Stored) -> T + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
+        let (front, session) = (self.front.clone(), session.clone());
+        self.run(async move { front.change(&session, change).await }).await
+    }
+
+    /// Ends a session and what has taken its place. False when there was nothing left to end. Whatever the store says, this
+    /// gateway knows it no more, and the store hears of it when it is back.
+    pub async fn end(&self, session: &Session, reason: EndReason) -> Result<bool, StoreError> {
+        session.finish(reason);
+        self.end_digest(*session.digest(), reason).await
+    }
+
+    /// The same for a session that need not be in memory.
+    pub async fn end_digest(&self, digest: Digest, reason: EndReason) -> Result<bool, StoreError> {
+        let front = self.front.clone();
+        self.run(async move { front.end(digest, reason).await }).await
+    }
+
+    /// The living sessions of a user, the oldest first.
+    pub async fn of_user(&self, user: &str) -> Result<Vec<Stored>, StoreError> {
+        let (store, user) = (self.front.store.clone(), user.to_owned());
+        let mut found = self.run(async move { store.of_user(&user).await }).await?;
+        found.retain(|stored| self.front.lives(stored));
+        found.sort_by_key(|stored| (stored.created, stored.digest));
+        Ok(found)
+    }
+
+    /// Living sessions in the order of their digests.
+    pub async fn page(&self, after: Option<Digest>, most: usize) -> Result<Vec<Stored>, StoreError> {
+        let store = self.front.store.clone();
+        self.run(async move { store.page(after, most).await }).await
+    }
+
+    /// Tells the store what it has not heard of yet.
+    pub fn settle(&self) {
+        let front = self.front.clone();
+        let told = self.runtime().spawn(async move { chores::tell(&front).await });
+        let _ = self.runtime().block_on(told);
+    }
+
+    /// Runs a question on the store's own runtime, whether somebody waits for the answer or not.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let front = self.front.clone();
+        let work = self.runtime().spawn(async move { front.ask(work).await });
+        work.await.unwrap_or_else(|error| Err(StoreError::Broken(error.to_string())))
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it is there until this is dropped")
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Front {
+    /// Asks the store, unless it is to be left alone just now.
+    async fn ask<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        if !self.breaker.admits() {
+            return Err(StoreError::Away("it failed a moment ago".to_owned()));
+        }
+        let answer = work.await;
+        let failed = matches!(answer, Err(StoreError::Away(_) | StoreError::TimedOut));
+        match (&answer, self.breaker.went(!failed)) {
+            (Err(error), true) => tracing::error!("{error}; sessions in memory go on, others are answered 503"),
+            (Ok(_), true) => tracing::info!("the session store is back"),
+            _ => {}
+        }
+        answer
+    }
+
+    /// What was found comes into memory.
+    fn take_in(&self, digest: Digest, found: Found, overtaken: &AtomicBool) -> Option<Arc<Session>> {
+        match found {
+            Found::Lives(stored) => {
+                let newest = !overtaken.load(Ordering::Acquire);
+                let session = self.memory.adopt(*stored)?;
+                session.set_stale(!newest);
+                Some(session)
+            }
+            Found::Ended(reason, _) => {
+                self.memory.ended_elsewhere(&digest, reason);
+                None
+            }
+            Found::Nothing => {
+                if let Some(session) = self.memory.load(&digest) {
+                    self.memory.ended_elsewhere(&digest, self.why(&session));
+                }
+                None
+            }
+        }
+    }
+
+    async fn change<T>(
+        &self,
+        session: &Arc<Session>,
+        mut change: impl FnMut(&mut Stored) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        let turn = self.turn(session.digest());
+        let _mine = turn.lock().await;
+        let mut stored = session.stored();
+        for _ in 0..TRIES {
+            let told = change(&mut stored);
+            match self.store.save(&stored, self.expires(&stored)).await? {
+                Saved::Done => {
+                    stored.revision += 1;
+                    self.overtake(session.digest());
+                    let before = session.data().map_or(0, |data| data.as_bytes().len());
+                    let after = stored.data.as_bytes().len();
+                    session.absorb(stored);
+                    self.memory.reweigh(session, before, after);
+                    return Ok(Some(told));
+                }
+                Saved::Conflict(kept) => stored = *kept,
+                Saved::Gone => {
+                    self.memory.ended_elsewhere(session.digest(), EndReason::Revoked);
+                    session.finish(EndReason::Revoked);
+                    return Ok(None);
+                }
+            }
+        }
+        Err(StoreError::Away("too many gateways write to one session".to_owned()))
+    }
+
+    async fn end(&self, first: Digest, reason: EndReason) -> Result<bool, StoreError> {
+        let (mut digest, now) = (first, self.clock.now());
+        for _ in 0..LONGEST_LINE {
+            self.memory.ended_elsewhere(&digest, reason);
+            let ended = self.store.end(digest, reason, None, now).await.inspect_err(|_| {
+                lock(&self.ends).insert(digest, reason);
+            })?;
+            match ended {
+                Ended::Now => return Ok(true),
+                Ended::Before(EndReason::Replaced, Some(follower)) => digest = follower,
+                Ended::Before(..) | Ended::Never => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    /// What happened at another gateway.
+    fn hear(&self, news: News) {
+        match news {
+            News::Ended(digest, reason) => {
+                self.overtake(&digest);
+                self.memory.ended_elsewhere(&digest, reason);
+            }
+            News::Changed(digest) => {
+                self.overtake(&digest);
+                if let Some(session) = self.memory.load(&digest) {
+                    session.set_stale(true);
+                }
+            }
+            News::Missed => {
+                lock(&self.flights).values().for_each(|flight| flight.overtaken.store(true, Ordering::Release));
+                self.memory.iter().for_each(|session| session.set_stale(true));
+            }
+        }
+    }
+
+    /// A question under way may bring an old answer.
+    fn overtake(&self, digest: &Digest) {
+        if let Some(flight) = lock(&self.flights).get(digest) {
+            flight.overtaken.store(true, Ordering::Release);
+        }
+    }
+
+    fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = lock(&self.turns);
+        if let Some(turn) = turns.get(digest).and_then(Weak::upgrade) {
+            return turn;
+        }
+        if turns.len() > 1000 {
+            turns.retain(|_, turn| turn.strong_count() > 0);
+        }
+        let turn = Arc::default();
+        turns.insert(*digest, Arc::downgrade(&turn));
+        turn
+    }
+
+    /// When the store may forget a session: after its limits, and as much later as it hears of uses late.
+    fn expires(&self, stored: &Stored) -> Timestamp {
+        let ends = self.lifetime.load().expires(&Session::of(stored.clone()));
+        ends.plus(self.touch_interval).plus(Duration::from_secs(60))
+    }
+
+    fn lives(&self, stored: &Stored) -> bool {
+        self.lifetime.load().verdict(&Session::of(stored.clone()), self.clock.now()).is_ok()
+    }
+
+    /// Why a session that its store no longer has may have ended.
+    fn why(&self, session: &Session) -> EndReason {
+        self.lifetime.load().verdict(session, self.clock.now()).err().unwrap_or(EndReason::Revoked)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
