@@ -244,6 +244,7 @@ mod tests {
                 partitioned: false,
             },
             max_sessions: 1000,
+            snapshot: None,
             keys: keys.iter().map(key).collect(),
             create: Create::Always,
         }

@@ -197,9 +197,9 @@ fn pack(plain: Vec<u8>) -> Vec<u8> {
 }
 
 fn unpack(mut packed: Vec<u8>) -> Option<Vec<u8>> {
-    match packed.first()? {
-        &DEFLATED => decompress_to_vec_with_limit(&packed[1..], LARGEST).ok(),
-        &PLAIN => {
+    match *packed.first()? {
+        DEFLATED => decompress_to_vec_with_limit(&packed[1..], LARGEST).ok(),
+        PLAIN => {
             packed.remove(0);
             Some(packed)
         }

@@ -1,5 +1,6 @@
 //! Settings of the sessions: limits, cookie, keys.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretBox;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub cookie: CookieSettings,
     /// `memory.max_sessions`, default 1,000,000.
     pub max_sessions: u64,
+    /// `memory.snapshot`, default none.
+    pub snapshot: Option<PathBuf>,
     /// The first signs, all verify.
     pub keys: Vec<Key>,
     /// `create`
