@@ -98,6 +98,7 @@ fn settings() -> Settings {
         remember: 720 * hour,
         cookie,
         max_sessions: 2 * MANY as u64,
+        snapshot: None,
         keys: vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }],
         create: Create::Lazy,
     }

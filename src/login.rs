@@ -265,6 +265,7 @@ mod tests {
                 partitioned: false,
             },
             max_sessions: 1000,
+            snapshot: None,
             keys: vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }],
             create: Create::Lazy,
         };

@@ -37,6 +37,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("session::cookie", Layer::Rules),
     ("session::ticket", Layer::Rules),
     ("session::keys", Layer::Rules),
+    ("session::sealed", Layer::Rules),
     ("session::visitor", Layer::Rules),
     ("access", Layer::Rules),
     ("headers", Layer::Rules),

@@ -135,11 +135,14 @@ pub enum SameSiteWord {
 pub struct Memory {
     /// At most so many sessions; anonymous ones go first.
     pub max_sessions: Count,
+    /// A file that sessions are kept in, encrypted, while the gateway is down. Default: none, and a restart signs everybody
+    /// out.
+    pub snapshot: Option<String>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { max_sessions: Count(1_000_000) }
+        Self { max_sessions: Count(1_000_000), snapshot: None }
     }
 }
 

@@ -3,6 +3,8 @@
 //! Comes in: `session:` as written, and whether https is in use. Goes out: settings in which `auto` is decided. Never
 //! makes a cookie that a browser would drop.
 
+use std::path::{Path, PathBuf};
+
 use super::{Context, is_https, is_local};
 use crate::config::file::{Cookie, CreateSession, File, SameSiteWord, Secure};
 use crate::gateway::settings::PublicUrl;
@@ -55,12 +57,39 @@ pub(super) fn resolve(
         snapshot: None,
         cookie: cookie(context, file, listeners, public_url),
         max_sessions: context.number("session.memory.max_sessions", given.memory.max_sessions.0, 1),
+        snapshot: given.memory.snapshot.as_deref().map(|given| snapshot(context, file, given)),
         keys: Vec::new(),
         create: match given.create {
             CreateSession::Lazy => Create::Lazy,
             CreateSession::Always => Create::Always,
         },
     }
+}
+
+/// Where sessions wait while the gateway is down.
+fn snapshot(context: &mut Context, file: &File, given: &str) -> PathBuf {
+    const AT: &str = "session.memory.snapshot";
+    let path = context.path(given);
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
+    // The first start makes `state_dir` together with a key.
+    let will_be = file.keys.is_empty() && state_dir.is_some_and(|state_dir| state_dir == directory);
+    if given.is_empty() || given.ends_with('/') || path.is_dir() {
+        context.error(AT, "a file is needed\nwrite a path such as `/var/lib/cloakroom/sessions`");
+    } else if !directory.is_dir() && !will_be {
+        context.error(AT, format!("there is no directory for {}", path.display()));
+    }
+    if file.keys.is_empty() && file.state_dir.is_none() {
+        context.warn(
+            AT,
+            "the key is made in memory, and nobody can read the snapshot after a restart\n\
+             add `state_dir: /var/lib/cloakroom`, or `keys`",
+        );
+    }
+    path
 }
 
 fn cookie(
