@@ -29,6 +29,7 @@ pub mod memory;
 pub mod origin;
 pub mod record;
 pub mod settings;
+pub mod sql;
 pub mod store;
 pub mod stored;
 pub mod ticket;
