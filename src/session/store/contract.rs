@@ -59,7 +59,7 @@ fn later() -> Timestamp {
 }
 
 /// A new session of a user.
-fn session(user: Option<&str>) -> Stored {
+pub fn session(user: Option<&str>) -> Stored {
     let (id, now) = (SessionId::mint(), now());
     Stored {
         digest: id.digest(),
