@@ -86,10 +86,8 @@ impl SqlStore {
     }
 
     async fn is_prepared(&self) -> Result<(), StoreError> {
-        self.prepared
-            .get_or_try_init(|| tables::prepare(&self.table.database, self.migrate))
-            .await
-            .map(|()| ())
+        self.prepared.get_or_try_init(|| tables::prepare(&self.table.database, self.migrate)).await?;
+        Ok(())
     }
 
     /// An operation, as often as the database takes it back, for as long as there is time.
