@@ -49,7 +49,7 @@ pub enum Command {
     Explain(explain::Args),
     /// Write a commented configuration to start from
     Init(init::Args),
-    /// Print the JSON Schema of the configuration
+    /// Print the JSON Schema of the configuration, or the tables of a database
     Schema(schema::Args),
     /// Hash a password for `users`
     HashPassword(hash_password::Args),

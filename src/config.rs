@@ -169,7 +169,10 @@ fn keeps_all_keys(path: &str) -> bool {
 fn is_secret(path: &[&str]) -> bool {
     matches!(
         path,
-        ["keys", _, "secret"] | ["login", "local", "users", _] | ["login", "local", "users", _, "password"]
+        ["keys", _, "secret"]
+            | ["session", "sql", "url"]
+            | ["login", "local", "users", _]
+            | ["login", "local", "users", _, "password"]
     )
 }
 

@@ -43,6 +43,7 @@ mod settle;
 pub mod shared;
 pub mod sign;
 pub mod snapshot;
+pub mod sql;
 pub mod store;
 pub mod stored;
 pub mod ticket;

@@ -14,7 +14,7 @@ use super::units::{Count, Duration, Size, Switch};
 pub use login::{Local, Login, LoginLanguage, Secret, Throttle, User};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
 pub use route::{Access, EncodedSlash, OnlyMap, Route};
-pub use session::{Cookie, CreateSession, Key, Memory, SameSiteWord, Secure, Session};
+pub use session::{Cookie, CreateSession, Key, Memory, SameSiteWord, Secure, Session, Sql, SqlTls};
 pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTls};
 
 mod login;

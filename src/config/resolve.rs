@@ -23,6 +23,7 @@ mod people;
 mod public_url;
 mod routes;
 mod session;
+mod sql;
 mod upstreams;
 
 /// What resolving needs besides the file, and what it finds.

@@ -27,6 +27,8 @@ pub struct Session {
     pub cookie: Cookie,
     /// Sessions in memory.
     pub memory: Memory,
+    /// Sessions in a database.
+    pub sql: Option<Sql>,
 }
 
 impl Default for Session {
@@ -39,6 +41,7 @@ impl Default for Session {
             create: CreateSession::Lazy,
             cookie: Cookie::default(),
             memory: Memory::default(),
+            sql: None,
         }
     }
 }
@@ -144,6 +147,36 @@ impl Default for Memory {
     fn default() -> Self {
         Self { max_sessions: Count(1_000_000), snapshot: None }
     }
+}
+
+/// Sessions in a database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a map with `url`")]
+pub struct Sql {
+    /// Which database: `sqlite:///path/of/a/file.db`, `postgres://user:password@host/database` or
+    /// `mysql://user:password@host/database`.
+    pub url: Option<Secret>,
+    /// Whether the tables are made, and changed where a newer version needs that; otherwise
+    /// `cloakroom schema --sql DIALECT` prints what to run.
+    pub migrate: Switch,
+    /// The longest that the database may take to answer.
+    pub timeout: Duration,
+    /// TLS towards the database.
+    pub tls: SqlTls,
+}
+
+impl Default for Sql {
+    fn default() -> Self {
+        Self { url: None, migrate: Switch(true), timeout: Duration::seconds(2), tls: SqlTls::default() }
+    }
+}
+
+/// TLS towards a database.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a map with `ca`")]
+pub struct SqlTls {
+    /// PEM file with the authorities of which the database must have a certificate for its host's name.
+    pub ca: Option<String>,
 }
 
 /// A secret that signs session ids.

@@ -54,7 +54,6 @@ pub(super) fn resolve(
         preferences_for: std::time::Duration::from_secs(365 * 86_400),
         store: crate::session::StoreKind::Memory,
         memory_bytes: 1 << 30,
-        snapshot: None,
         cookie: cookie(context, file, listeners, public_url),
         max_sessions: context.number("session.memory.max_sessions", given.memory.max_sessions.0, 1),
         snapshot: given.memory.snapshot.as_deref().map(|given| snapshot(context, file, given)),
