@@ -20,6 +20,7 @@ use crate::session::ticket::Ticket;
 
 pub mod cookie;
 pub mod data;
+pub mod django;
 pub mod former;
 pub mod id;
 mod index;
