@@ -91,6 +91,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Sessions, their cookie and the keys.
     pub session: session::Settings,
+    /// A Django site whose sessions are read.
+    pub django: Option<session::django::Settings>,
     /// How people log in. `users` are those in the configuration; those in `users_file` come from [`users::load`].
     pub login: login::Settings,
     /// A line for every request.
@@ -169,7 +171,11 @@ fn keeps_all_keys(path: &str) -> bool {
 fn is_secret(path: &[&str]) -> bool {
     matches!(
         path,
-        ["keys", _, "secret"] | ["login", "local", "users", _] | ["login", "local", "users", _, "password"]
+        ["keys", _, "secret"]
+            | ["session", "django", "database" | "secret_key" | "secret_key_fallbacks"]
+            | ["session", "django", "secret_key_fallbacks", _]
+            | ["login", "local", "users", _]
+            | ["login", "local", "users", _, "password"]
     )
 }
 

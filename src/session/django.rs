@@ -24,6 +24,7 @@ mod files;
 pub mod format;
 pub mod settings;
 
+pub use database::understands;
 pub use settings::{Backend, Location, Settings, SqlName, Tables};
 
 /// Longer cookies are nobody's: browsers keep 4 KiB.

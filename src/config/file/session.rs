@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::django::Django;
 use super::login::Secret;
 use crate::config::brief::{Brief, FromWord};
 use crate::config::units::{Count, Duration, Switch};
@@ -27,6 +28,8 @@ pub struct Session {
     pub cookie: Cookie,
     /// Sessions in memory.
     pub memory: Memory,
+    /// A Django site whose sessions are read.
+    pub django: Option<Django>,
 }
 
 impl Default for Session {
@@ -39,6 +42,7 @@ impl Default for Session {
             create: CreateSession::Lazy,
             cookie: Cookie::default(),
             memory: Memory::default(),
+            django: None,
         }
     }
 }

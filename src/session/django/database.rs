@@ -107,18 +107,24 @@ pub(super) struct Asking<'a> {
     until: Instant,
 }
 
-impl Database {
-    /// A database as configured; an error says what is wrong with its URL. Nothing is connected yet.
-    pub fn new(location: &Location, tables: &Tables, longest_wait: Duration) -> Result<Self, String> {
+/// Whether a database's URL can be used; otherwise why not.
+pub fn understands(location: &Location) -> Result<(), String> {
+    Options::read(location, Duration::ZERO).map(|_| ())
+}
+
+impl Options {
+    fn read(location: &Location, longest_wait: Duration) -> Result<Self, String> {
         let unreadable = |error: sqlx::Error| match error {
             sqlx::Error::Configuration(why) => why.to_string(),
             other => other.to_string(),
         };
-        let options = match location {
+        match location {
             Location::Postgres(url) => sqlx::postgres::PgConnectOptions::from_str(url.expose_secret())
-                .map(|options| Options::Postgres(options.disable_statement_logging())),
+                .map(|options| Options::Postgres(options.disable_statement_logging()))
+                .map_err(unreadable),
             Location::MySql(url) => sqlx::mysql::MySqlConnectOptions::from_str(url.expose_secret())
-                .map(|options| Options::MySql(options.disable_statement_logging())),
+                .map(|options| Options::MySql(options.disable_statement_logging()))
+                .map_err(unreadable),
             Location::Sqlite(path) => Ok(Options::Sqlite(
                 sqlx::sqlite::SqliteConnectOptions::new()
                     .filename(path)
@@ -126,8 +132,14 @@ impl Database {
                     .busy_timeout(longest_wait)
                     .disable_statement_logging(),
             )),
-        };
-        let options = options.map_err(unreadable)?;
+        }
+    }
+}
+
+impl Database {
+    /// A database as configured; an error says what is wrong with its URL. Nothing is connected yet.
+    pub fn new(location: &Location, tables: &Tables, longest_wait: Duration) -> Result<Self, String> {
+        let options = Options::read(location, longest_wait)?;
         let sql = Dialect::of(&options);
         Ok(Self {
             session: sql.session(tables).into(),
