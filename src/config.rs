@@ -91,6 +91,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Sessions, their cookie and the keys.
     pub session: session::Settings,
+    /// A Django site whose sessions are read.
+    pub django: Option<session::django::Settings>,
     /// How people log in. `users` are those in the configuration; those in `users_file` come from [`users::load`].
     pub login: login::Settings,
     /// A line for every request.
@@ -171,6 +173,8 @@ fn is_secret(path: &[&str]) -> bool {
         path,
         ["keys", _, "secret"]
             | ["session", "sql", "url"]
+            | ["session", "django", "database" | "secret_key" | "secret_key_fallbacks"]
+            | ["session", "django", "secret_key_fallbacks", _]
             | ["login", "local", "users", _]
             | ["login", "local", "users", _, "password"]
     )

@@ -24,6 +24,7 @@ mod breaker;
 pub mod cookie;
 pub mod data;
 pub mod edit;
+pub mod django;
 pub mod id;
 mod index;
 pub mod keeper;

@@ -15,6 +15,7 @@ use crate::peer::Scheme;
 
 mod admin;
 mod certificate;
+mod django;
 mod headers;
 mod keys;
 mod listen;
@@ -102,6 +103,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     people::check(context, &routes, &login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
+    let django = file.session.django.as_ref().and_then(|given| django::resolve(context, given));
     let own_tls = listeners.iter().any(|listener| listener.tls.is_some());
     let https = own_tls || is_https(public_url.as_ref());
     let mut config = Config {
@@ -120,6 +122,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
         upstreams,
         routes,
         session,
+        django,
         login,
         reserved_prefix,
         warnings: Vec::new(),

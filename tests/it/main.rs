@@ -29,6 +29,7 @@ mod isolation;
 mod access_log;
 
 mod access;
+mod django;
 mod login;
 mod sessions;
 

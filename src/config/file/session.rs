@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::django::Django;
 use super::login::Secret;
 use crate::config::brief::{Brief, FromWord};
 use crate::config::units::{Count, Duration, Switch};
@@ -29,6 +30,8 @@ pub struct Session {
     pub memory: Memory,
     /// Sessions in a database.
     pub sql: Option<Sql>,
+    /// A Django site whose sessions are read.
+    pub django: Option<Django>,
 }
 
 impl Default for Session {
@@ -42,6 +45,7 @@ impl Default for Session {
             cookie: Cookie::default(),
             memory: Memory::default(),
             sql: None,
+            django: None,
         }
     }
 }
