@@ -158,6 +158,7 @@ mod tests {
 
     use super::*;
     use crate::session::accounts::NoAccounts;
+    use crate::session::keeper::Loading;
     use crate::session::memory::{Crowding, MemoryStore, Room};
     use crate::session::{Keeper, Key, Memo, Recognition, Settings as SessionSettings};
 
@@ -256,7 +257,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let settings = SessionSettings { idle: hour, keys, ..SessionSettings::default() };
         let memory = MemoryStore::new(Room { sessions: 1000, bytes: 1 << 20 }, Crowding::Ends);
-        Sessions::new(settings, Arc::new(Keeper::Memory(memory)), Arc::new(NoAccounts))
+        Sessions::new(settings, Arc::new(Keeper::Memory(memory, Loading::nothing())), Arc::new(NoAccounts))
     }
 
     fn text(reply: &Reply) -> &str {

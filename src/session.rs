@@ -18,6 +18,7 @@ use crate::session::keys::Keys;
 use crate::session::lifetime::Lifetime;
 use crate::session::record::{EndReason, Session};
 use crate::session::sealed::Sealed;
+use crate::session::stored::Stored;
 
 pub mod accounts;
 mod breaker;
@@ -139,6 +140,19 @@ impl Sessions {
         for session in self.keeper.memory().iter() {
             if let Err(reason) = self.accepts(&session) {
                 self.end_now(&session, reason);
+            }
+        }
+    }
+
+    /// Takes a session of the process's last life in again, unless it is over by now.
+    pub fn take_back_in(&self, stored: Stored, now: Timestamp) -> Option<Arc<Session>> {
+        let session = Session::of(stored);
+        let lives = self.lifetime.verdict(&session, now).and_then(|()| self.accepts(&session));
+        match lives {
+            Ok(()) => self.keeper.memory().adopt(session.stored()),
+            Err(reason) => {
+                self.keeper.memory().ended_elsewhere(session.digest(), reason);
+                None
             }
         }
     }

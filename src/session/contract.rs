@@ -84,7 +84,7 @@ fn gateway(folder: &std::path::Path, settings: Settings, clock: &Clock) -> House
     let address = Address::parse(&format!("sqlite://{}/sessions.db", folder.display())).expect("an address");
     let sql = SqlSettings { address, migrate: true, timeout: Duration::from_secs(10), ca: None };
     let memory = Arc::new(memory(Crowding::Forgets));
-    let open = move || SqlStore::new(&sql).map(|store| Arc::new(store) as Arc<dyn store::Store>);
+    let open = async move { SqlStore::new(&sql).map(|store| Arc::new(store) as Arc<dyn store::Store>) };
     let shared = Shared::start(open, memory.clone(), settings.lifetime(), settings.touch_interval, clock.clone());
     let keeper = Keeper::Shared { memory, shared: shared.expect("started") };
     House::new(keeper, Settings { store: StoreKind::Sql, ..settings }, clock.clone())
@@ -169,7 +169,7 @@ fn on<F: Future<Output = ()>>(kinds: &[Kind], settings: fn() -> Settings, promis
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Clock::manual(start());
         let house = Arc::new(match kind {
-            Kind::Memory => House::new(Keeper::Memory(memory(Crowding::Ends)), settings(), clock),
+            Kind::Memory => House::new(Keeper::Memory(memory(Crowding::Ends), keeper::Loading::nothing()), settings(), clock),
             Kind::Shared => gateway(folder.path(), settings(), &clock),
             Kind::Cookie => {
                 let settings = Settings { store: StoreKind::Cookie, ..settings() };
@@ -462,7 +462,7 @@ fn a_hundred_thousand_random_cookies_create_no_session() {
 
 #[test]
 fn a_removed_key_is_not_believed_even_where_it_was_just_now() {
-    let keeper = Arc::new(Keeper::Memory(memory(Crowding::Ends)));
+    let keeper = Arc::new(Keeper::Memory(memory(Crowding::Ends), keeper::Loading::nothing()));
     let with = |byte: u8| {
         let key = Key { id: "k".to_owned(), secret: SecretBox::new(vec![byte; 32].into_boxed_slice()) };
         let settings = Settings { keys: vec![key], ..settings() };

@@ -71,7 +71,7 @@ struct Flight {
 impl Shared {
     /// Starts the thread that speaks with the store, which is opened there.
     pub fn start(
-        open: impl FnOnce() -> Result<Arc<dyn Store>, StoreError>,
+        open: impl Future<Output = Result<Arc<dyn Store>, StoreError>>,
         memory: Arc<MemoryStore>,
         lifetime: Lifetime,
         touch_interval: Duration,
@@ -83,10 +83,7 @@ impl Shared {
             .enable_all()
             .build()
             .map_err(|error| StoreError::Away(error.to_string()))?;
-        let store = {
-            let _inside = runtime.enter();
-            open()?
-        };
+        let store = runtime.block_on(open)?;
         let front = Arc::new(Front {
             store,
             memory,
