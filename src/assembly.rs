@@ -15,14 +15,14 @@ use crate::config::{self, Config};
 use crate::gateway::access_log::{self, AccessLog};
 use crate::gateway::settings::Settings;
 use crate::headers::OurCookies;
-use crate::login::{Login, OWN_COOKIES};
 use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
+use crate::login::{Login, OWN_COOKIES};
 use crate::server::{ListenAddress, Server, ServerError};
 use crate::session::store::StoreError;
 use crate::session::{Keeper, Sessions, StoreKind};
-use chores::{Chores, Present};
 use crate::upstream;
+use chores::{Chores, Present};
 
 mod chores;
 mod keeping;
@@ -72,7 +72,7 @@ pub struct Running {
 impl Running {
     /// Starts everything, or nothing.
     pub fn start(config: Config, clock: Clock) -> Result<Self, AssemblyError> {
-        let keeper = Arc::new(keeping::keeper(&config.session, &clock)?);
+        let keeper = Arc::new(keeping::keeper(&config.session, config.storage.clone(), &clock)?);
         let throttle = Arc::new(Throttle::new());
         let log_settings = config.access_log.clone();
         let access_log = Arc::new(AccessLog::open(&log_settings).map_err(AssemblyError::AccessLog)?);
@@ -85,7 +85,20 @@ impl Running {
         let server = Server::start(workers, &listeners, &settings)?;
         let chores = Chores::start(&present, &clock).map_err(ServerError::Thread)?;
         readiness.set(true);
-        Ok(Self { keeper, store, present, chores, throttle, access_log, log_settings, clock, server, admin, readiness, drain })
+        Ok(Self {
+            keeper,
+            store,
+            present,
+            chores,
+            throttle,
+            access_log,
+            log_settings,
+            clock,
+            server,
+            admin,
+            readiness,
+            drain,
+        })
     }
 
     /// Goes on with a new configuration; on any error everything is as before.

@@ -9,13 +9,14 @@ pub mod access_log;
 pub mod body;
 mod isolate;
 mod live;
+mod memory;
 mod own_pages;
 pub mod pages;
 pub mod record;
 pub mod refusal;
-mod memory;
 mod request_id;
 pub mod settings;
+mod trail;
 
 use std::cell::{Cell, RefCell};
 use std::pin::{Pin, pin};
@@ -25,14 +26,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::access::Denied;
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
-use crate::login::{Login, OWN_COOKIES};
+use crate::login::OWN_COOKIES;
 use crate::message::{Fields, RequestHead, ResponseHead};
-use crate::peer::{Peer, Scheme};
-use crate::route::{Route, Routes};
+use crate::peer::Peer;
+use crate::route::{self, Route, Routes};
 use crate::session::origin::Origin;
 use crate::session::record::Session;
 use crate::session::{Memo, Occasion, Presented, Recognition, Sessions, Visitor};
@@ -46,6 +46,7 @@ use pages::Asked;
 use record::Record;
 use refusal::Refusal;
 use settings::Settings;
+use trail::Trail;
 
 /// The pipeline of one worker.
 #[derive(Debug)]
@@ -134,20 +135,18 @@ struct Reply {
     tunnel: Option<(Tunnel, Option<Arc<Session>>)>,
 }
 
-/// What is known of a request while it is answered; outlives a refusal.
-#[derive(Default)]
-struct Trail {
-    asked: Option<Asked>,
-    request_id: Option<Rc<str>>,
-    secure: bool,
-}
-
 impl Gateway {
     /// A gateway as configured. `stopping` is set when streams without end must end.
     pub fn new(settings: Arc<Settings>, stopping: Rc<Cell<bool>>) -> Self {
         let trusted = settings.trusted_proxies.clone();
+        let session_headers = route::session_headers(&settings.routes);
         Self {
-            rules: Rc::new(Rules::new(settings.names.clone(), settings.response_headers.clone(), trusted)),
+            rules: Rc::new(Rules::new(
+                settings.names.clone(),
+                &session_headers,
+                settings.response_headers.clone(),
+                trusted,
+            )),
             routes: Routes::new(settings.routes.clone()),
             upstreams: settings
                 .upstreams
@@ -326,7 +325,8 @@ impl Gateway {
             HostHeader::Preserve | HostHeader::Upstream => HostChoice::Preserve,
         };
         let origin = Origin::of(inbound.client.ip, inbound.fields.get("user-agent").unwrap_or_default());
-        let mut outgoing = headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
+        let mut outgoing =
+            headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
         let mut flash = None;
         if let Some(session) = pass.session() {
             if self.delivers(&outgoing, route) && self.sessions().has_flash(session, &route.session, now) {
@@ -381,29 +381,5 @@ impl Gateway {
 
     fn sessions(&self) -> &Sessions {
         &self.settings.sessions
-    }
-}
-
-impl Trail {
-    /// The request's id; one that could not even be read is given one now.
-    fn request_id(&mut self) -> Rc<str> {
-        self.request_id.get_or_insert_with(request_id::fresh).clone()
-    }
-
-    fn follow(&mut self, inbound: &Inbound) {
-        self.request_id = Some(inbound.request_id.clone());
-        self.secure = inbound.client.scheme == Scheme::Https;
-    }
-
-    /// Keeps of a request what its refusal needs to know.
-    fn refused(&mut self, inbound: &Inbound, refusal: Refusal) -> Refusal {
-        self.asked = Some(Asked::of(&inbound.method, &inbound.fields));
-        refusal
-    }
-
-    fn denied(&mut self, denied: Denied, inbound: &Inbound, login: &Login, visitor: &Visitor) {
-        if let (Some(asked), Denied::LoginNeeded | Denied::LoginTooOld) = (&mut self.asked, denied) {
-            asked.needs_login(inbound, login, visitor.ended());
-        }
     }
 }

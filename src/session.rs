@@ -26,8 +26,8 @@ mod breaker;
 mod contract;
 pub mod cookie;
 pub mod data;
-pub mod edit;
 pub mod django;
+pub mod edit;
 pub mod id;
 mod index;
 pub mod keeper;
@@ -54,7 +54,7 @@ pub mod ticket;
 pub mod turn;
 pub mod visitor;
 
-pub use keeper::Keeper;
+pub use keeper::{Keeper, Storage};
 pub use recognise::{Memo, Presented, Recognition};
 pub use settings::{CookieSettings, Create, Key, SameSite, Settings, StoreKind};
 pub use settle::{Occasion, Settled};
@@ -129,7 +129,9 @@ impl Sessions {
 
     /// Whether a session that something without an end belongs to still lives.
     pub fn is_alive(&self, session: &Arc<Session>, now: Timestamp) -> bool {
-        if session.is_stale() && let Some(shared) = self.keeper.shared() {
+        if session.is_stale()
+            && let Some(shared) = self.keeper.shared()
+        {
             shared.look_after(session);
         }
         session.ended().is_none() && self.lifetime.verdict(session, now).is_ok()
@@ -199,7 +201,11 @@ fn log_end(short: u32, identity: Option<&Identity>, reason: EndReason) {
     let user = identity.map(Identity::user);
     match reason {
         EndReason::Theft => {
-            tracing::warn!(user, session, "an id was shown that had been replaced: the session has ended (theft)");
+            tracing::warn!(
+                user,
+                session,
+                "an id was shown that had been replaced: the session has ended (theft)"
+            );
         }
         reason => tracing::info!(user, session, reason = reason.as_str(), "a session has ended"),
     }
