@@ -91,8 +91,6 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Sessions, their cookie and the keys.
     pub session: session::Settings,
-    /// A Django site whose sessions are read.
-    pub django: Option<session::django::Settings>,
     /// What the store of sessions needs to know.
     pub storage: session::Storage,
     /// How people log in. `users` are those in the configuration; those in `users_file` come from [`users::load`].

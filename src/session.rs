@@ -22,6 +22,7 @@ use crate::session::stored::Stored;
 
 pub mod accounts;
 mod breaker;
+pub mod bridge;
 #[cfg(test)]
 mod contract;
 pub mod cookie;
@@ -129,10 +130,15 @@ impl Sessions {
 
     /// Whether a session that something without an end belongs to still lives.
     pub fn is_alive(&self, session: &Arc<Session>, now: Timestamp) -> bool {
-        if session.is_stale()
-            && let Some(shared) = self.keeper.shared()
-        {
-            shared.look_after(session);
+        match &*self.keeper {
+            Keeper::Shared { shared, .. } if session.is_stale() => shared.look_after(session),
+            Keeper::Django { bridge, .. } => {
+                if !bridge.counts(session, now) {
+                    bridge.look_after(session, now);
+                }
+                return session.ended().is_none();
+            }
+            _ => {}
         }
         session.ended().is_none() && self.lifetime.verdict(session, now).is_ok()
     }
@@ -162,11 +168,17 @@ impl Sessions {
     /// Whether the account of whoever is logged in still stands.
     fn accepts(&self, session: &Session) -> Result<(), EndReason> {
         match session.identity() {
-            Some(identity) if session.credential() != 0 => {
+            // A Django site looks after its accounts itself.
+            Some(identity) if session.credential() != 0 && !self.is_bridge() => {
                 self.accounts.accepts(identity.user(), session.credential())
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the sessions are those of a Django site: nothing of them is ours to change.
+    pub fn is_bridge(&self) -> bool {
+        matches!(&*self.keeper, Keeper::Django { .. })
     }
 
     /// Ends a session at once, here; a shared store hears of it soon.

@@ -82,7 +82,7 @@ fn look(present: &Weak<Present>, clock: &Clock, stopping: &AtomicBool) {
         if swept.elapsed() >= SWEEP_EVERY {
             swept = Instant::now();
             let crowding = match &**sessions.keeper() {
-                Keeper::Shared { .. } => Crowding::Forgets,
+                Keeper::Shared { .. } | Keeper::Django { .. } => Crowding::Forgets,
                 _ => Crowding::Ends,
             };
             sessions.keeper().memory().sweep(sessions.lifetime(), clock.now(), crowding);

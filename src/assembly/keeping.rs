@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::AssemblyError;
 use crate::clock::Clock;
+use crate::session::bridge::Bridge;
 use crate::session::keeper::Loading;
 use crate::session::memory::{Crowding, MemoryStore, Room};
 use crate::session::shared::Shared;
@@ -25,6 +26,11 @@ pub(super) fn keeper(settings: &Settings, storage: Storage, clock: &Clock) -> Re
                 Ok(Arc::new(store) as Arc<dyn Store>)
             };
             shared(open, room, settings, clock)
+        }
+        (_, Storage::Django(django)) => {
+            let bridge = Bridge::start(*django).map_err(AssemblyError::Store)?;
+            let memory = MemoryStore::new(room, Crowding::Forgets);
+            Ok(Keeper::Django { memory, bridge: Box::new(bridge) })
         }
         (StoreKind::Cookie, Storage::Here) => {
             tracing::warn!(

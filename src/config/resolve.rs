@@ -105,7 +105,6 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     people::check(context, &routes, &login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
-    let django = file.session.django.as_ref().and_then(|given| django::resolve(context, given));
     let storage = storage::resolve(context, &file.session, session.store);
     let own_tls = listeners.iter().any(|listener| listener.tls.is_some());
     let https = own_tls || is_https(public_url.as_ref());
@@ -126,7 +125,6 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
         routes,
         session,
         storage,
-        django,
         login,
         reserved_prefix,
         warnings: Vec::new(),

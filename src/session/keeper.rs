@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::session::bridge::Bridge;
+use crate::session::django;
 use crate::session::memory::MemoryStore;
 use crate::session::shared::Shared;
 use crate::session::sql::SqlSettings;
@@ -19,6 +21,8 @@ pub enum Storage {
     Here,
     /// `session.sql`
     Sql(SqlSettings),
+    /// `session.django`
+    Django(Box<django::Settings>),
 }
 
 /// Who keeps the sessions.
@@ -35,6 +39,13 @@ pub enum Keeper {
     },
     /// The visitors themselves, sealed in cookies: the memory stays empty.
     Cookie(MemoryStore),
+    /// A Django site; this process has what it said of those in use.
+    Django {
+        /// Those in use.
+        memory: MemoryStore,
+        /// The way to the site.
+        bridge: Box<Bridge>,
+    },
 }
 
 impl Keeper {
@@ -42,6 +53,7 @@ impl Keeper {
     pub fn memory(&self) -> &MemoryStore {
         match self {
             Keeper::Memory(memory, _) | Keeper::Cookie(memory) => memory,
+            Keeper::Django { memory, .. } => memory,
             Keeper::Shared { memory, .. } => memory,
         }
     }
@@ -50,7 +62,7 @@ impl Keeper {
     pub fn shared(&self) -> Option<&Shared> {
         match self {
             Keeper::Shared { shared, .. } => Some(shared),
-            Keeper::Memory(..) | Keeper::Cookie(_) => None,
+            Keeper::Memory(..) | Keeper::Cookie(_) | Keeper::Django { .. } => None,
         }
     }
 

@@ -12,17 +12,20 @@ use crate::session::index::Mark;
 /// So many locks that two logins seldom want the same one.
 const SHARDS: usize = 64;
 
+/// The marks of some users, by the hashes of their names.
+type Shard = Mutex<HashMap<u64, Vec<Mark>>>;
+
 /// Marks by user. Names are hashed with a key of this process's own: two that come out alike would share a list, whose
 /// readers look at the names again.
 #[derive(Debug)]
 pub(in crate::session) struct People {
-    shards: [Mutex<HashMap<u64, Vec<Mark>>>; SHARDS],
+    shards: Box<[Shard; SHARDS]>,
     hasher: RandomState,
 }
 
 impl People {
     pub fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
+        Self { shards: Box::new(std::array::from_fn(|_| Shard::default())), hasher: RandomState::new() }
     }
 
     /// Adds a session; `lives` tells which of the others still do. Says how many there may be now.
@@ -46,7 +49,7 @@ impl People {
 
     /// Forgets users none of whose sessions lives.
     pub fn sweep(&self, lives: impl Fn(Mark) -> bool) {
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             shard.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, marks| {
                 marks.retain(|mark| lives(*mark));
                 !marks.is_empty()

@@ -13,6 +13,7 @@ use super::visitor::Shown;
 use super::{Keeper, Sessions};
 use crate::clock::Timestamp;
 use crate::message::Fields;
+use crate::session::bridge::Bridge;
 use crate::session::cookie;
 use crate::session::cookie::pieces::Pieces;
 use crate::session::id::{Digest, Proof};
@@ -62,6 +63,8 @@ pub enum Presented {
     Ids(cookie::Shown),
     /// A sealed session.
     Pieces(Arc<Pieces>),
+    /// The cookie of a Django site, which stays where it is.
+    Django(Option<Box<str>>),
 }
 
 /// Who is asking, if that can be said at once.
@@ -83,9 +86,15 @@ enum Look {
 impl Sessions {
     /// Cuts our cookies out of a request, and those called like one of `others`, whose values nobody asks for.
     pub fn take_cookies(&self, fields: &mut Fields, others: &[&str]) -> Presented {
-        match &self.sealed {
-            Some(sealed) => Presented::Pieces(Arc::new(sealed.take(fields, others))),
-            None => Presented::Ids(cookie::take(fields, self.cookie_name(), others)),
+        if let Some(sealed) = &self.sealed {
+            return Presented::Pieces(Arc::new(sealed.take(fields, others)));
+        }
+        let ids = cookie::take(fields, self.cookie_name(), others);
+        match &*self.keeper {
+            Keeper::Django { bridge, .. } => {
+                Presented::Django(cookie::find(fields, bridge.cookie_name()).map(Into::into))
+            }
+            _ => Presented::Ids(ids),
         }
     }
 
@@ -95,6 +104,7 @@ impl Sessions {
         let found = match shown {
             Presented::Ids(shown) => self.look(shown, memo, now, false),
             Presented::Pieces(pieces) => Some(self.open(pieces, now)),
+            Presented::Django(cookie) => self.look_across(cookie.as_deref(), now, false),
         };
         match found {
             Some(mut visitor) => {
@@ -115,7 +125,16 @@ impl Sessions {
         now: Timestamp,
         uses: bool,
     ) -> Result<Visitor, StoreError> {
-        let Presented::Ids(shown) = shown else { return Ok(Visitor::nobody()) };
+        let shown = match shown {
+            Presented::Ids(shown) => shown,
+            Presented::Pieces(_) => return Ok(Visitor::nobody()),
+            Presented::Django(cookie) => {
+                if let (Keeper::Django { memory, bridge }, Some(cookie)) = (&*self.keeper, cookie) {
+                    bridge.ask(memory, cookie, now).await?;
+                }
+                return Ok(self.look_across(cookie.as_deref(), now, true).unwrap_or_default());
+            }
+        };
         if let Some(loading) = self.keeper.loading() {
             loading.wait().await;
         }
@@ -227,6 +246,18 @@ impl Sessions {
         told(session.identity().and(Some(reason)))
     }
 
+    /// What is known of the session of a Django site; `None` when the site must be asked, unless this is the `last` look.
+    fn look_across(&self, cookie: Option<&str>, now: Timestamp, last: bool) -> Option<Visitor> {
+        let (Keeper::Django { memory, bridge }, Some(cookie)) = (&*self.keeper, cookie) else {
+            return Some(Visitor::nobody());
+        };
+        let session = memory.load(&Bridge::digest(cookie));
+        if !last && !session.as_ref().is_some_and(|session| bridge.counts(session, now)) {
+            return None;
+        }
+        Some(Visitor { session, showed_cookie: true, ..Visitor::nobody() })
+    }
+
     /// Opens a sealed session.
     fn open(&self, pieces: &Arc<Pieces>, now: Timestamp) -> Visitor {
         let mut visitor =
@@ -248,7 +279,9 @@ impl Sessions {
     fn note_use(&self, visitor: &mut Visitor, now: Timestamp) {
         let Some(session) = &visitor.session else { return };
         match &*self.keeper {
-            Keeper::Memory(memory, _) => drop(memory.touch(session, now, self.settings.touch_interval)),
+            Keeper::Memory(memory, _) | Keeper::Django { memory, .. } => {
+                memory.touch(session, now, self.settings.touch_interval);
+            }
             Keeper::Shared { memory, shared } => {
                 if memory.touch(session, now, self.settings.touch_interval) {
                     shared.note_use(session);

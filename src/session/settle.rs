@@ -44,7 +44,8 @@ impl Sessions {
     /// Whether the browser is to be told something, whatever the application wishes.
     #[inline]
     pub fn is_due(&self, visitor: &Visitor) -> bool {
-        visitor.due || visitor.session.is_none() && self.settings.create == Create::Always
+        visitor.due
+            || visitor.session.is_none() && self.settings.create == Create::Always && !self.is_bridge()
     }
 
     /// Carries out what a response wishes, and hands out what is due.
@@ -54,6 +55,14 @@ impl Sessions {
         wishes: Wishes,
         occasion: Occasion,
     ) -> Result<Settled, StoreError> {
+        if self.is_bridge() {
+            if !wishes.is_empty() {
+                tracing::warn!(
+                    "sessions are those of a Django site, where nothing can be written: nothing is kept"
+                );
+            }
+            return Ok(Settled::default());
+        }
         let Occasion { now, origin } = occasion;
         let (mut settled, mut visitor) = (Settled::default(), visitor.clone());
         if let Some(scope) = wishes.logout {
@@ -134,7 +143,7 @@ impl Sessions {
         }
         match &*self.keeper {
             Keeper::Cookie(_) => Ok(Some(self.tickets(None, &session, visitor, now))),
-            Keeper::Memory(..) | Keeper::Shared { .. } => Ok(None),
+            _ => Ok(None),
         }
     }
 
@@ -227,7 +236,7 @@ impl Sessions {
                 };
                 shared.change(session, take).await?.unwrap_or(false)
             }
-            Keeper::Memory(..) | Keeper::Cookie(_) => session.turns().take(by, proof, session.created(), now),
+            _ => session.turns().take(by, proof, session.created(), now),
         };
         Ok(if taken { self.tickets(Some(&next), session, visitor, now) } else { Vec::new() })
     }

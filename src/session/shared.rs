@@ -25,7 +25,8 @@ use crate::session::stored::Stored;
 mod chores;
 mod front;
 
-use front::{Flight, Front, lock};
+pub(in crate::session) use front::lock;
+use front::{Flight, Front};
 
 /// A store outside this process, with the memory in front of it.
 #[derive(Debug)]

@@ -65,6 +65,9 @@ impl Sessions {
         scope: Scope,
         now: Timestamp,
     ) -> Result<(Vec<Ticket>, Option<Arc<Session>>), StoreError> {
+        if self.is_bridge() {
+            return Err(not_ours());
+        }
         let session = visitor.session();
         let user = session.and_then(Session::identity).map(Identity::user);
         if let (Scope::Others | Scope::All, Some(user)) = (scope, user) {
@@ -101,7 +104,7 @@ impl Sessions {
         match (&*self.keeper, self.keeper.memory().load(&digest)) {
             (_, Some(session)) => self.end(&session, reason).await,
             (Keeper::Shared { shared, .. }, None) => shared.end_digest(digest, reason).await,
-            (Keeper::Memory(..) | Keeper::Cookie(_), None) => Ok(false),
+            (_, None) => Ok(false),
         }
     }
 
@@ -134,6 +137,7 @@ impl Sessions {
         let (id, session) = match &*self.keeper {
             Keeper::Memory(memory, _) => memory.create(draft),
             Keeper::Shared { shared, .. } => shared.create(draft).await?,
+            Keeper::Django { .. } => return Err(not_ours()),
             Keeper::Cookie(_) => {
                 return Ok((None, Arc::new(Session::of(draft.stored(&SessionId::mint())))));
             }
@@ -149,7 +153,7 @@ impl Sessions {
         let replaced = match &*self.keeper {
             Keeper::Memory(memory, _) => memory.replace(old, draft.clone()),
             Keeper::Shared { shared, .. } => shared.replace(old, draft.clone()).await?,
-            Keeper::Cookie(_) => None,
+            Keeper::Cookie(_) | Keeper::Django { .. } => None,
         };
         match replaced {
             Some((id, session)) => Ok((Some(id), session)),
@@ -215,6 +219,11 @@ impl Sessions {
         let kept: Vec<_> = data?.iter(now).filter(preferred).collect();
         (!kept.is_empty()).then(|| Data::new(1, kept))
     }
+}
+
+/// People log in and out at the Django site whose sessions these are.
+fn not_ours() -> StoreError {
+    StoreError::Broken("people log in and out at the Django site itself".to_owned())
 }
 
 fn pieces_of(visitor: &Visitor) -> Arc<Pieces> {

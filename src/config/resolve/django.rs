@@ -168,19 +168,23 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::session::Storage;
     use crate::config::{Config, Problems, Source, inspect};
 
     fn read(django: &str) -> Result<Config, Problems> {
         let text = format!(
             "listen: 127.0.0.1:8080\nupstream: http://127.0.0.1:3000\nlogin: {{ local: {{ users_file: /dev/null }} }}\n\
-             session: {{ django: {{ {django} }} }}\n"
+             session: {{ store: django, django: {{ {django} }} }}\n"
         );
         inspect(&Source::Text { name: "cloakroom.yaml".to_owned(), text })
     }
 
     fn accepted(django: &str) -> Settings {
         let config = read(django).unwrap_or_else(|problems| panic!("{problems}"));
-        config.django.expect("a site")
+        match config.storage {
+            Storage::Django(settings) => *settings,
+            other => panic!("{other:?}"),
+        }
     }
 
     const SITE: &str = "database: \"postgres://u:hidden@db/site\", secret_key: hidden";
