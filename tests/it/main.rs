@@ -38,4 +38,6 @@ mod config_example;
 mod command_line;
 mod program;
 
+mod examples;
+
 mod tidy;

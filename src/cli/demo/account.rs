@@ -48,20 +48,19 @@ pub fn account(reader: &Reader) -> String {
     page("/account/", reader.say("Account", "계정"), reader, &content)
 }
 
-/// `POST /account/sign-out`
+/// `POST /account/sign-out`: the message is for whoever is there afterwards, which may be a visitor without a login.
 pub fn sign_out(reader: &Reader, form: &Form) -> Change {
-    let instructions = Instructions::default();
-    match form.get("which") {
-        "others" => Change {
-            instructions: instructions.logout("others").message(reader.say(
-                "You are signed out in all other browsers.",
-                "다른 모든 브라우저에서 로그아웃했습니다.",
-            )),
-            to: "/account/",
-        },
-        "all" => Change { instructions: instructions.logout("all"), to: "/shop/" },
-        _ => Change { instructions: instructions.logout("this"), to: "/shop/" },
-    }
+    let (which, to, english, korean) = match form.get("which") {
+        "others" => (
+            "others",
+            "/account/",
+            "You are signed out in all other browsers.",
+            "다른 모든 브라우저에서 로그아웃했습니다.",
+        ),
+        "all" => ("all", "/shop/", "You are signed out everywhere.", "모든 곳에서 로그아웃했습니다."),
+        _ => ("this", "/shop/", "You are signed out.", "로그아웃했습니다."),
+    };
+    Change { instructions: Instructions::default().logout(which).message(reader.say(english, korean)), to }
 }
 
 #[cfg(test)]
