@@ -39,4 +39,6 @@ mod config_example;
 mod command_line;
 mod program;
 
+mod examples;
+
 mod tidy;
