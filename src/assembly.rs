@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::gateway::access_log::{self, AccessLog};
 use crate::gateway::settings::Settings;
+use crate::gateway::watchers::Watchers;
 use crate::headers::OurCookies;
 use crate::login::{Login, OWN_COOKIES};
 use crate::login::throttle::Throttle;
@@ -50,6 +51,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 pub struct Running {
     keeper: Arc<Keeper>,
     throttle: Arc<Throttle>,
+    watchers: Arc<Watchers>,
     access_log: Arc<AccessLog>,
     log_settings: access_log::Settings,
     clock: Clock,
@@ -64,15 +66,16 @@ impl Running {
     pub fn start(config: Config, clock: Clock) -> Result<Self, AssemblyError> {
         let keeper = Arc::new(keeper(&config.session));
         let throttle = Arc::new(Throttle::new());
+        let watchers = Arc::default();
         let log_settings = config.access_log.clone();
         let access_log = Arc::new(AccessLog::open(&log_settings).map_err(AssemblyError::AccessLog)?);
         let readiness = Readiness::default();
         let admin = start_admin(&config, &readiness)?;
         let (workers, listeners, drain) = (config.workers, config.listeners.clone(), config.timeouts.drain);
-        let settings = settings(config, &keeper, &throttle, &access_log, &clock)?;
+        let settings = settings(config, &keeper, &throttle, &watchers, &access_log, &clock)?;
         let server = Server::start(workers, &listeners, &settings)?;
         readiness.set(true);
-        Ok(Self { keeper, throttle, access_log, log_settings, clock, server, admin, readiness, drain })
+        Ok(Self { keeper, throttle, watchers, access_log, log_settings, clock, server, admin, readiness, drain })
     }
 
     /// Goes on with a new configuration; on any error everything is as before.
@@ -86,7 +89,7 @@ impl Running {
         let admin = if moves { start_admin(&config, &self.readiness)? } else { None };
         let (log_settings, listeners, drain) =
             (config.access_log.clone(), config.listeners.clone(), config.timeouts.drain);
-        let settings = settings(config, &self.keeper, &self.throttle, &access_log, &self.clock)?;
+        let settings = settings(config, &self.keeper, &self.throttle, &self.watchers, &access_log, &self.clock)?;
         self.server.reload(&listeners, &settings)?;
         if moves {
             self.admin = admin;
@@ -147,6 +150,7 @@ fn settings(
     config: Config,
     keeper: &Arc<Keeper>,
     throttle: &Arc<Throttle>,
+    watchers: &Arc<Watchers>,
     access_log: &Arc<AccessLog>,
     clock: &Clock,
 ) -> Result<Arc<Settings>, AssemblyError> {
@@ -174,6 +178,7 @@ fn settings(
         public_url: config.public_url,
         sessions: Arc::new(Sessions::new(config.session, keeper.clone(), login.clone())),
         login,
+        watchers: watchers.clone(),
         access_log: access_log.clone(),
         clock: clock.clone(),
     }))

@@ -7,6 +7,7 @@
 
 pub mod access_log;
 pub mod body;
+mod events;
 mod isolate;
 mod live;
 mod own_pages;
@@ -16,6 +17,7 @@ pub mod refusal;
 mod memory;
 mod request_id;
 pub mod settings;
+pub mod watchers;
 
 use std::cell::{Cell, RefCell};
 use std::pin::{Pin, pin};
