@@ -16,13 +16,17 @@ use crate::gateway::access_log::{self, AccessLog};
 use crate::gateway::settings::Settings;
 use crate::gateway::watchers::Watchers;
 use crate::headers::OurCookies;
-use crate::login::{Login, OWN_COOKIES};
 use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
+use crate::login::{Login, OWN_COOKIES};
 use crate::server::{ListenAddress, Server, ServerError};
-use crate::session::memory::{Crowding, MemoryStore, Room};
-use crate::session::{Keeper, Sessions};
-use crate::{session, upstream};
+use crate::session::store::StoreError;
+use crate::session::{Keeper, Sessions, StoreKind};
+use crate::upstream;
+use chores::{Chores, Present};
+
+mod chores;
+mod keeping;
 
 /// Why a configuration cannot be run, though nothing is wrong with its text.
 #[derive(Debug, thiserror::Error)]
@@ -39,17 +43,23 @@ pub enum AssemblyError {
     /// The access log's file.
     #[error("cannot open the access log: {0}")]
     AccessLog(io::Error),
+    /// The store of sessions.
+    #[error("cannot use the session store: {0}")]
+    Store(StoreError),
+    /// Sessions cannot move while people are signed in.
+    #[error("`session.store` was changed: that takes a restart")]
+    OtherStore,
     /// The admin listener.
     #[error("cannot listen on {0} for operators (`admin: off` goes without): {1}")]
     Admin(SocketAddr, io::Error),
 }
 
-/// How often the store is swept.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-
 /// A running gateway.
 pub struct Running {
     keeper: Arc<Keeper>,
+    store: StoreKind,
+    present: Arc<Present>,
+    chores: Chores,
     throttle: Arc<Throttle>,
     watchers: Arc<Watchers>,
     access_log: Arc<AccessLog>,
@@ -64,7 +74,7 @@ pub struct Running {
 impl Running {
     /// Starts everything, or nothing.
     pub fn start(config: Config, clock: Clock) -> Result<Self, AssemblyError> {
-        let keeper = Arc::new(keeper(&config.session));
+        let keeper = Arc::new(keeping::keeper(&config.session, &clock)?);
         let throttle = Arc::new(Throttle::new());
         let watchers = Arc::default();
         let log_settings = config.access_log.clone();
@@ -72,14 +82,34 @@ impl Running {
         let readiness = Readiness::default();
         let admin = start_admin(&config, &readiness)?;
         let (workers, listeners, drain) = (config.workers, config.listeners.clone(), config.timeouts.drain);
+        let store = config.session.store;
         let settings = settings(config, &keeper, &throttle, &watchers, &access_log, &clock)?;
+        let present = Arc::new(Present::from_pointee((settings.sessions.clone(), settings.login.clone())));
         let server = Server::start(workers, &listeners, &settings)?;
+        let chores = Chores::start(&present, &clock).map_err(ServerError::Thread)?;
         readiness.set(true);
-        Ok(Self { keeper, throttle, watchers, access_log, log_settings, clock, server, admin, readiness, drain })
+        Ok(Self {
+            keeper,
+            store,
+            present,
+            chores,
+            throttle,
+            watchers,
+            access_log,
+            log_settings,
+            clock,
+            server,
+            admin,
+            readiness,
+            drain,
+        })
     }
 
     /// Goes on with a new configuration; on any error everything is as before.
     pub fn reload(&mut self, config: Config) -> Result<(), AssemblyError> {
+        if config.session.store != self.store {
+            return Err(AssemblyError::OtherStore);
+        }
         let access_log = match config.access_log == self.log_settings {
             true => self.access_log.clone(),
             false => Arc::new(AccessLog::open(&config.access_log).map_err(AssemblyError::AccessLog)?),
@@ -89,8 +119,13 @@ impl Running {
         let admin = if moves { start_admin(&config, &self.readiness)? } else { None };
         let (log_settings, listeners, drain) =
             (config.access_log.clone(), config.listeners.clone(), config.timeouts.drain);
-        let settings = settings(config, &self.keeper, &self.throttle, &self.watchers, &access_log, &self.clock)?;
+        let settings =
+            settings(config, &self.keeper, &self.throttle, &self.watchers, &access_log, &self.clock)?;
         self.server.reload(&listeners, &settings)?;
+        if let Some(shared) = self.keeper.shared() {
+            shared.set_lifetime(*settings.sessions.lifetime());
+        }
+        self.present.store(Arc::new((settings.sessions.clone(), settings.login.clone())));
         if moves {
             self.admin = admin;
         }
@@ -127,14 +162,9 @@ impl Running {
     pub fn stop(self) {
         self.readiness.set(false);
         self.server.stop(self.drain);
+        self.chores.stop(&self.present);
         self.access_log.close();
     }
-}
-
-/// Who keeps the sessions, as configured at the start.
-fn keeper(settings: &session::Settings) -> Keeper {
-    let room = Room { sessions: settings.max_sessions, bytes: settings.memory_bytes };
-    Keeper::Memory(MemoryStore::new(room, Crowding::Ends))
 }
 
 fn start_admin(config: &Config, readiness: &Readiness) -> Result<Option<Admin>, AssemblyError> {

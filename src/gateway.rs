@@ -10,11 +10,11 @@ pub mod body;
 mod events;
 mod isolate;
 mod live;
+mod memory;
 mod own_pages;
 pub mod pages;
 pub mod record;
 pub mod refusal;
-mod memory;
 mod request_id;
 pub mod settings;
 pub mod watchers;
@@ -328,7 +328,8 @@ impl Gateway {
             HostHeader::Preserve | HostHeader::Upstream => HostChoice::Preserve,
         };
         let origin = Origin::of(inbound.client.ip, inbound.fields.get("user-agent").unwrap_or_default());
-        let mut outgoing = headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
+        let mut outgoing =
+            headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
         let mut flash = None;
         if let Some(session) = pass.session() {
             if self.delivers(&outgoing, route) && self.sessions().has_flash(session, &route.session, now) {

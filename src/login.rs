@@ -166,9 +166,10 @@ mod tests {
     use secrecy::{SecretBox, SecretString};
 
     use super::*;
-    use crate::session::cookie::take;
-    use crate::session::memory::MemoryStore;
-    use crate::session::{CookieSettings, Create, Key, Memo, SameSite, Settings as SessionSettings};
+    use crate::session::accounts::NoAccounts;
+    use crate::session::keeper::Loading;
+    use crate::session::memory::{Crowding, MemoryStore, Room};
+    use crate::session::{Keeper, Key, Memo, Recognition, Settings as SessionSettings};
 
     /// A browser in front of the pages.
     struct Browser {
@@ -207,8 +208,9 @@ mod tests {
             self.fields.iter().for_each(|(name, value)| fields.append(name, value));
             let jar: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
             fields.append("Cookie", jar.join("; "));
-            let shown = take(&mut fields, self.sessions.cookie_name(), &[]);
-            let visitor = self.sessions.recognise(&shown, &mut Memo::default(), self.now);
+            let shown = self.sessions.take_cookies(&mut fields, &[]);
+            let recognition = self.sessions.recognise(&shown, &mut Memo::default(), self.now, true);
+            let Recognition::Is(visitor) = recognition else { panic!("memory always knows") };
             let ask = Ask {
                 path,
                 method: &method,
@@ -217,6 +219,7 @@ mod tests {
                 form: form.as_bytes(),
                 visitor: &visitor,
                 client: self.address.parse().ok(),
+                origin: Origin::default(),
                 secure: true,
                 origins: &["https://app.example".to_owned()],
             };
@@ -259,27 +262,11 @@ mod tests {
     }
 
     fn sessions() -> Sessions {
+        let keys = vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }];
         let hour = Duration::from_secs(3600);
-        let settings = SessionSettings {
-            idle: hour,
-            absolute: 12 * hour,
-            anonymous: hour,
-            remember: 720 * hour,
-            cookie: CookieSettings {
-                name: "__Host-cloakroom".to_owned(),
-                secure: true,
-                same_site: SameSite::Lax,
-                path: "/".to_owned(),
-                domain: None,
-                partitioned: false,
-            },
-            max_sessions: 1000,
-            snapshot: None,
-            keys: vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }],
-            create: Create::Lazy,
-        };
-        let store = MemoryStore::new(settings.max_sessions, settings.lifetime());
-        Sessions::new(settings, Arc::new(store))
+        let settings = SessionSettings { idle: hour, keys, ..SessionSettings::default() };
+        let memory = MemoryStore::new(Room { sessions: 1000, bytes: 1 << 20 }, Crowding::Ends);
+        Sessions::new(settings, Arc::new(Keeper::Memory(memory, Loading::nothing())), Arc::new(NoAccounts))
     }
 
     fn text(reply: &Reply) -> &str {

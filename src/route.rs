@@ -203,6 +203,9 @@ mod tests {
             upstream: 0,
             strip_prefix: None,
             keep_encoded_slash: false,
+            activity: true,
+            session: Rights::new("app", None, None, false),
+            session_headers: Vec::new(),
         }
     }
 

@@ -123,7 +123,7 @@ mod tests {
     ) -> Vec<String> {
         let mut response = ResponseHead::new(StatusCode::from_u16(status).expect("a status"));
         list.iter().for_each(|(name, value)| response.fields.append(name, value));
-        incoming(&mut response, &["__Host-cloakroom", "cloakroom"]);
+        incoming(&mut response, &OurCookies::new("__Host-cloakroom", &["cloakroom"]));
         if status != 103 {
             finish(&mut response, &Rules::new(IdentityNames::default(), changes, Vec::new()), returning);
         }

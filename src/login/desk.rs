@@ -17,11 +17,11 @@ use crate::login::target::return_target;
 use crate::login::text::Language;
 use crate::login::{Ask, CHALLENGE, Login, facts, remembered};
 use crate::message::ResponseHead;
-use crate::session::record::Session;
-use crate::session::{Sessions, Ticket};
 use crate::session::protocol::Scope;
+use crate::session::record::Session;
 use crate::session::sign::Arrival;
 use crate::session::store::StoreError;
+use crate::session::{Sessions, Ticket};
 
 mod sessions;
 
@@ -89,7 +89,14 @@ impl Desk<'_> {
             let user = if user.len() <= 256 { &user } else { "" };
             self.login_form(
                 status,
-                &View { error: Some(error), target: &target, user, remember, remember_name, ..View::default() },
+                &View {
+                    error: Some(error),
+                    target: &target,
+                    user,
+                    remember,
+                    remember_name,
+                    ..View::default()
+                },
             )
         };
         let nonce = Nonce::shown(self.ask.fields, self.ask.secure);

@@ -208,15 +208,15 @@ impl View<'_> {
 impl Row {
     fn for_templates(&self) -> Value {
         context! {
-            made_by => self.made_by,
-            address => self.address,
-            signed_in => self.signed_in,
-            signed_in_ago => self.signed_in_ago,
-            used => self.used,
-            used_ago => self.used_ago,
+            made_by => self.made_by.as_str(),
+            address => self.address.as_str(),
+            signed_in => self.signed_in.as_str(),
+            signed_in_ago => self.signed_in_ago.as_str(),
+            used => self.used.as_str(),
+            used_ago => self.used_ago.as_str(),
             is_this => self.is_this,
-            name => self.name,
-            token => self.token,
+            name => self.name.as_str(),
+            token => self.token.as_str(),
         }
     }
 }

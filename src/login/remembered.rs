@@ -75,7 +75,9 @@ mod tests {
                 let set = set_cookie(user, YEAR, secure, start()).expect("short enough");
                 assert_eq!(set.contains("; Secure"), secure);
                 assert_eq!(set.starts_with("__Host-"), secure);
-                assert!(set.contains("; HttpOnly; SameSite=Lax") && set.contains("; Max-Age=31536000; Expires="));
+                assert!(
+                    set.contains("; HttpOnly; SameSite=Lax") && set.contains("; Max-Age=31536000; Expires=")
+                );
                 let pair = set.split(';').next().expect("a pair");
                 assert_eq!(shown(&sent(pair), secure).as_deref(), Some(user));
                 assert_eq!(shown(&sent(pair), !secure), None);

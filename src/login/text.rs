@@ -171,7 +171,8 @@ impl Words {
 
     /// How long ago something was.
     pub(super) fn ago(&self, passed: Duration) -> String {
-        let (minutes, hours, days) = (passed.as_secs() / 60, passed.as_secs() / 3600, passed.as_secs() / 86_400);
+        let (minutes, hours, days) =
+            (passed.as_secs() / 60, passed.as_secs() / 3600, passed.as_secs() / 86_400);
         let (count, (one, many)) = match (days, hours, minutes) {
             (0, 0, 0) => return self.ago.moment.to_owned(),
             (0, 0, minutes) => (minutes, self.ago.minutes),

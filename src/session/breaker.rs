@@ -65,7 +65,9 @@ mod tests {
             assert!(!breaker.went(false));
         }
         breaker.went(true);
-        (0..PATIENCE - 1).for_each(|_| drop(breaker.went(false)));
+        for _ in 0..PATIENCE - 1 {
+            breaker.went(false);
+        }
         assert!(breaker.admits());
         assert!(breaker.went(false), "this one opens it");
         assert!(!breaker.admits());

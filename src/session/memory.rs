@@ -8,6 +8,7 @@
 
 use std::iter;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -62,6 +63,8 @@ pub struct MemoryStore {
     endings: Endings,
     /// Sessions of one person.
     most: usize,
+    /// How often anything has changed.
+    changes: AtomicU64,
 }
 
 impl MemoryStore {
@@ -84,6 +87,7 @@ impl MemoryStore {
             anonymous: racks(eighth),
             most: usize::try_from((rest.sessions / ONE_PERSON).max(1000)).unwrap_or(usize::MAX),
             users: People::new(),
+            changes: AtomicU64::new(0),
             index,
             endings,
         }
@@ -100,6 +104,7 @@ impl MemoryStore {
         let tell = session.touch(now, tell_every);
         if tell {
             self.racks_of(session).used(session);
+            self.note_change();
         }
         tell
     }
@@ -170,6 +175,7 @@ impl MemoryStore {
 
     /// Notes that a session's data is not what it was.
     pub fn reweigh(&self, session: &Session, before: usize, after: usize) {
+        self.note_change();
         self.racks_of(session).reweigh(session, weight(session, before), weight(session, after));
     }
 
@@ -200,6 +206,15 @@ impl MemoryStore {
         shelves.filter(|session| session.ended().is_none())
     }
 
+    /// How often anything has changed that is worth keeping: the same number, the same sessions.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// How many sessions somebody is logged in to, and how many nobody is.
     pub fn counts(&self) -> (u64, u64) {
         self.iter().fold((0, 0), |(people, anonymous), session| match session.identity() {
@@ -213,7 +228,9 @@ impl MemoryStore {
         for session in self.iter() {
             match (lifetime.verdict(&session, now), crowding) {
                 (Ok(()), _) => {}
-                (Err(reason), Crowding::Ends) => drop(self.end(&session, reason)),
+                (Err(reason), Crowding::Ends) => {
+                    self.end(&session, reason);
+                }
                 (Err(_), Crowding::Forgets) => self.forget(&session),
             }
         }
@@ -225,6 +242,7 @@ impl MemoryStore {
         if let Some(earlier) = self.index.insert(Arc::clone(session)) {
             return earlier;
         }
+        self.note_change();
         self.racks_of(session).hang(session, weight(session, data_size(session)));
         if let Some(identity) = session.identity() {
             let lives = |mark| self.index.marked(mark).is_some();
@@ -246,12 +264,15 @@ impl MemoryStore {
         let rest = self.most - self.most / 8;
         let surplus = sessions.len().saturating_sub(rest);
         if sessions.len() > self.most {
-            sessions[..surplus].iter().for_each(|session| drop(self.end(session, EndReason::Limit)));
+            for session in &sessions[..surplus] {
+                self.end(session, EndReason::Limit);
+            }
         }
     }
 
     fn drop_session(&self, session: &Session) {
         if let Some(found) = self.index.remove(session.digest()) {
+            self.note_change();
             self.racks_of(&found).gone(&found, weight(&found, data_size(&found)));
         }
     }

@@ -111,15 +111,18 @@ impl Sessions {
         now: Timestamp,
         uses: bool,
     ) -> Result<Visitor, StoreError> {
-        let (Presented::Ids(shown), Some(shared)) = (shown, self.keeper.shared()) else {
-            return Ok(Visitor::nobody());
-        };
-        for value in shown.values() {
-            let Some(digest) = self.keys.open(value).map(|id| id.digest()) else { continue };
-            if let Some(session) = shared.fetch(digest).await?
-                && let Err(reason) = self.accepts(&session)
-            {
-                self.end_now(&session, reason);
+        let Presented::Ids(shown) = shown else { return Ok(Visitor::nobody()) };
+        if let Some(loading) = self.keeper.loading() {
+            loading.wait().await;
+        }
+        if let Some(shared) = self.keeper.shared() {
+            for value in shown.values() {
+                let Some(digest) = self.keys.open(value).map(|id| id.digest()) else { continue };
+                if let Some(session) = shared.fetch(digest).await?
+                    && let Err(reason) = self.accepts(&session)
+                {
+                    self.end_now(&session, reason);
+                }
             }
         }
         let mut visitor = self.look(shown, memo, now, true).unwrap_or_default();
@@ -189,7 +192,8 @@ impl Sessions {
         let asks = !last && self.keeper.shared().is_some();
         let Some(session) = self.keeper.memory().load(digest) else {
             let reason = self.keeper.memory().reason(digest);
-            return if asks && reason.is_none() { Look::Unsure } else { Look::Over(told(reason)) };
+            let may_be_elsewhere = asks || !last && self.keeper.loading().is_some();
+            return if may_be_elsewhere && reason.is_none() { Look::Unsure } else { Look::Over(told(reason)) };
         };
         let standing = session.turns().standing(proof, session.created(), now);
         let verdict = self.lifetime.verdict(&session, now);
@@ -232,7 +236,7 @@ impl Sessions {
     fn note_use(&self, visitor: &mut Visitor, now: Timestamp) {
         let Some(session) = &visitor.session else { return };
         match &*self.keeper {
-            Keeper::Memory(memory) => drop(memory.touch(session, now, self.settings.touch_interval)),
+            Keeper::Memory(memory, _) => drop(memory.touch(session, now, self.settings.touch_interval)),
             Keeper::Shared { memory, shared } => {
                 if memory.touch(session, now, self.settings.touch_interval) {
                     shared.note_use(session);

@@ -17,7 +17,7 @@ use arc_swap::ArcSwapOption;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::session::data::Data;
-use crate::session::id::{Digest, Proof, SessionId};
+use crate::session::id::{Digest, SessionId};
 use crate::session::origin::Origin;
 use crate::session::stored::{Stored, Turn};
 use crate::session::turn::Turns;
@@ -132,7 +132,7 @@ impl Session {
     }
 
     /// As it is to be kept.
-    pub(in crate::session) fn stored(&self) -> Stored {
+    pub fn stored(&self) -> Stored {
         Stored {
             digest: self.digest,
             turn: self.turns.now(self.created),
@@ -229,11 +229,6 @@ impl Session {
     /// Which ids it has.
     pub(in crate::session) fn turns(&self) -> &Turns {
         &self.turns
-    }
-
-    /// The proof of its present id.
-    pub(in crate::session) fn proof(&self) -> Proof {
-        self.turns.proof()
     }
 
     /// When a request last came with it.

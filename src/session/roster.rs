@@ -49,23 +49,33 @@ impl Sessions {
     /// The sessions of whoever asks, this one first and then those used last; nobody's are none.
     pub async fn own(&self, visitor: &Visitor) -> Result<Vec<Own>, StoreError> {
         let Some((this, user)) = signed_in(visitor) else { return Ok(Vec::new()) };
-        let mut own: Vec<_> = self.of_user(user).await?.iter().map(|stored| {
-            let here = self.keeper.memory().load(&stored.digest);
-            let seen_here = here.map(|session| session.last_seen());
-            Own {
-                name: self.own_name(&stored.digest),
-                is_this: stored.digest == *this.digest(),
-                origin: stored.origin,
-                created: stored.created,
-                last_seen: seen_here.map_or(stored.last_seen, |here| here.max(stored.last_seen)),
-            }
-        }).collect();
+        let mut own: Vec<_> = self
+            .of_user(user)
+            .await?
+            .iter()
+            .map(|stored| {
+                let here = self.keeper.memory().load(&stored.digest);
+                let seen_here = here.map(|session| session.last_seen());
+                Own {
+                    name: self.own_name(&stored.digest),
+                    is_this: stored.digest == *this.digest(),
+                    origin: stored.origin,
+                    created: stored.created,
+                    last_seen: seen_here.map_or(stored.last_seen, |here| here.max(stored.last_seen)),
+                }
+            })
+            .collect();
         own.sort_by_key(|own| std::cmp::Reverse((own.is_this, own.last_seen, own.created)));
         Ok(own)
     }
 
     /// Ends that one of the visitor's own sessions.
-    pub async fn end_own(&self, visitor: &Visitor, name: &str, now: Timestamp) -> Result<EndedOwn, StoreError> {
+    pub async fn end_own(
+        &self,
+        visitor: &Visitor,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<EndedOwn, StoreError> {
         let Some((this, user)) = signed_in(visitor) else { return Ok(EndedOwn::Nothing) };
         if self.own_name(this.digest()) == name {
             let (tickets, _) = self.sign_out(visitor, Scope::This, now).await?;

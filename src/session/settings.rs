@@ -8,6 +8,7 @@ use secrecy::SecretBox;
 
 use crate::session::data::DataKey;
 use crate::session::lifetime::Lifetime;
+use crate::session::sql::SqlSettings;
 
 /// `session:` with `keys:` resolved.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Settings {
     pub cookie: CookieSettings,
     /// `store`
     pub store: StoreKind,
+    /// `sql`, with `store: sql`.
+    pub sql: Option<SqlSettings>,
     /// `memory.max_sessions`, default 1,000,000.
     pub max_sessions: u64,
     /// `memory.max_bytes`, default 1 GiB.
@@ -48,6 +51,42 @@ pub struct Settings {
     pub keys: Vec<Key>,
     /// `create`
     pub create: Create,
+}
+
+impl Default for Settings {
+    /// What holds where nothing is configured, but for the keys: there must be one.
+    fn default() -> Self {
+        const MINUTE: Duration = Duration::from_secs(60);
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            idle: 30 * MINUTE,
+            absolute: DAY / 2,
+            anonymous: 10 * MINUTE,
+            remember: 30 * DAY,
+            rotate_every: 15 * MINUTE,
+            touch_interval: MINUTE,
+            max_per_user: 0,
+            max_bytes: 16 << 10,
+            timezone: TimeZone::UTC,
+            preferences: Vec::new(),
+            preferences_for: 365 * DAY,
+            cookie: CookieSettings {
+                name: "__Host-cloakroom".to_owned(),
+                secure: true,
+                same_site: SameSite::Lax,
+                path: "/".to_owned(),
+                domain: None,
+                partitioned: false,
+            },
+            store: StoreKind::Memory,
+            sql: None,
+            max_sessions: 1_000_000,
+            memory_bytes: 1 << 30,
+            snapshot: None,
+            keys: Vec::new(),
+            create: Create::Lazy,
+        }
+    }
 }
 
 impl Settings {

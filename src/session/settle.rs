@@ -131,7 +131,7 @@ impl Sessions {
         }
         match &*self.keeper {
             Keeper::Cookie(_) => Ok(Some(self.tickets(None, &session, visitor, now))),
-            Keeper::Memory(_) | Keeper::Shared { .. } => Ok(None),
+            Keeper::Memory(..) | Keeper::Shared { .. } => Ok(None),
         }
     }
 
@@ -224,7 +224,7 @@ impl Sessions {
                 };
                 shared.change(session, take).await?.unwrap_or(false)
             }
-            Keeper::Memory(_) | Keeper::Cookie(_) => session.turns().take(by, proof, session.created(), now),
+            Keeper::Memory(..) | Keeper::Cookie(_) => session.turns().take(by, proof, session.created(), now),
         };
         Ok(if taken { self.tickets(Some(&next), session, visitor, now) } else { Vec::new() })
     }

@@ -69,19 +69,21 @@ struct Flight {
 }
 
 impl Shared {
-    /// Starts the thread that speaks with the store.
+    /// Starts the thread that speaks with the store, which is opened there.
     pub fn start(
-        store: Arc<dyn Store>,
+        open: impl Future<Output = Result<Arc<dyn Store>, StoreError>>,
         memory: Arc<MemoryStore>,
         lifetime: Lifetime,
         touch_interval: Duration,
         clock: Clock,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("session-store")
             .enable_all()
-            .build()?;
+            .build()
+            .map_err(|error| StoreError::Away(error.to_string()))?;
+        let store = runtime.block_on(open)?;
         let front = Arc::new(Front {
             store,
             memory,

@@ -101,7 +101,7 @@ impl Sessions {
         match (&*self.keeper, self.keeper.memory().load(&digest)) {
             (_, Some(session)) => self.end(&session, reason).await,
             (Keeper::Shared { shared, .. }, None) => shared.end_digest(digest, reason).await,
-            (Keeper::Memory(_) | Keeper::Cookie(_), None) => Ok(false),
+            (Keeper::Memory(..) | Keeper::Cookie(_), None) => Ok(false),
         }
     }
 
@@ -135,7 +135,7 @@ impl Sessions {
         draft: Draft,
     ) -> Result<(Option<SessionId>, Arc<Session>), StoreError> {
         let (id, session) = match &*self.keeper {
-            Keeper::Memory(memory) => memory.create(draft),
+            Keeper::Memory(memory, _) => memory.create(draft),
             Keeper::Shared { shared, .. } => shared.create(draft).await?,
             Keeper::Cookie(_) => {
                 return Ok((None, Arc::new(Session::of(draft.stored(&SessionId::mint())))));
@@ -150,7 +150,7 @@ impl Sessions {
         draft: Draft,
     ) -> Result<(Option<SessionId>, Arc<Session>), StoreError> {
         let replaced = match &*self.keeper {
-            Keeper::Memory(memory) => memory.replace(old, draft.clone()),
+            Keeper::Memory(memory, _) => memory.replace(old, draft.clone()),
             Keeper::Shared { shared, .. } => shared.replace(old, draft.clone()).await?,
             Keeper::Cookie(_) => None,
         };

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Context, is_https, is_local};
+use super::{Context, sql, is_https, is_local};
 use crate::config::file::{Cookie, CreateSession, File, SameSiteWord, Secure};
 use crate::gateway::settings::PublicUrl;
 use crate::headers::Host;
@@ -53,6 +53,7 @@ pub(super) fn resolve(
         preferences: Vec::new(),
         preferences_for: std::time::Duration::from_secs(365 * 86_400),
         store: crate::session::StoreKind::Memory,
+        sql: given.sql.as_ref().map(|given| sql::sql(context, given)),
         memory_bytes: 1 << 30,
         cookie: cookie(context, file, listeners, public_url),
         max_sessions: context.number("session.memory.max_sessions", given.memory.max_sessions.0, 1),

@@ -113,7 +113,11 @@ impl Desk<'_> {
             signed_in_as: session.identity().map(|identity| identity.user()),
             sessions: &rows,
             more: own.len() > MOST,
-            others_token: &if own.len() > 1 { self.sessions.csrf_token(session, "others") } else { String::new() },
+            others_token: &if own.len() > 1 {
+                self.sessions.csrf_token(session, "others")
+            } else {
+                String::new()
+            },
             token: &self.sessions.csrf_token(session, "logout"),
             offer_everywhere: lists,
             ..View::default()
@@ -123,10 +127,14 @@ impl Desk<'_> {
 
     fn row(&self, session: &Session, own: &Own) -> Row {
         let words = self.language.words();
-        let made_by: Vec<_> = [own.origin.browser_name(), own.origin.system_name()].into_iter().flatten().collect();
+        let made_by: Vec<_> =
+            [own.origin.browser_name(), own.origin.system_name()].into_iter().flatten().collect();
         Row {
             made_by: if made_by.is_empty() { words.unknown_browser.to_owned() } else { made_by.join(" · ") },
-            address: own.origin.address.map_or(words.unknown_address.to_owned(), |address| address.to_string()),
+            address: own
+                .origin
+                .address
+                .map_or(words.unknown_address.to_owned(), |address| address.to_string()),
             signed_in: minute(own.created),
             signed_in_ago: words.ago(self.now.since(own.created)),
             used: minute(own.last_seen),

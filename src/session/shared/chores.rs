@@ -49,7 +49,9 @@ pub(super) async fn tell(front: &Front) {
     for batch in uses.chunks(BATCH) {
         if front.ask(front.store.touch(batch)).await.is_err() {
             let mut kept = lock(&front.uses);
-            batch.iter().for_each(|usage| drop(kept.entry(usage.digest).or_insert(*usage)));
+            for usage in batch {
+                kept.entry(usage.digest).or_insert(*usage);
+            }
         }
     }
 }
