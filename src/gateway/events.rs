@@ -19,7 +19,6 @@ use bytes::Bytes;
 use http_body::Frame;
 use serde_json::json;
 
-use super::settings::Settings;
 use super::watchers::Watch;
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
@@ -59,11 +58,16 @@ pub struct Events {
 
 impl Events {
     /// A stream about `session`; `stopping` is set when the gateway stops.
-    pub fn new(session: Arc<Session>, watch: Watch, settings: &Settings, stopping: Rc<Cell<bool>>) -> Self {
+    pub fn new(
+        session: Arc<Session>,
+        watch: Watch,
+        (sessions, clock): (Arc<Sessions>, Clock),
+        stopping: Rc<Cell<bool>>,
+    ) -> Self {
         Self {
             session,
-            sessions: settings.sessions.clone(),
-            clock: settings.clock.clone(),
+            sessions,
+            clock,
             stopping,
             look: Deadline::default(),
             beat: Deadline::default(),
@@ -143,4 +147,59 @@ fn event(name: &str, data: &str) -> String {
 /// The last event takes the id back: a browser that comes back once more has no session.
 fn ended(reason: EndReason) -> String {
     format!("id\nevent: ended\ndata: {}\n\n", json!({ "reason": reason.as_str() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use secrecy::SecretBox;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::identity::Identity;
+    use crate::session::accounts::NoAccounts;
+    use crate::session::keeper::Loading;
+    use crate::session::memory::{Crowding, MemoryStore, Room};
+    use crate::session::sign::Arrival;
+    use crate::session::{Keeper, Key, Settings, Visitor};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A stream about a session that lives for another hour.
+    async fn stream(clock: &Clock, stopping: &Rc<Cell<bool>>) -> Events {
+        let key = Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) };
+        let settings = Settings { idle: HOUR, keys: vec![key], ..Settings::default() };
+        let memory = MemoryStore::new(Room { sessions: 10, bytes: 1 << 20 }, Crowding::Ends);
+        let keeper = Arc::new(Keeper::Memory(memory, Loading::nothing()));
+        let sessions = Arc::new(Sessions::new(settings, keeper, Arc::new(NoAccounts)));
+        let identity = Identity::new("alice", None, None, &[]).expect("a plain name");
+        let arrival = Arrival { identity, credential: 0, remember: false, origin: Default::default() };
+        let signed_in = sessions.sign_in(&Visitor::nobody(), arrival, clock.now()).await;
+        let (_, session) = signed_in.expect("memory is never away");
+        let watch =
+            Arc::<super::super::watchers::Watchers>::default().admit(session.digest()).expect("the first");
+        Events::new(session, watch, (sessions, clock.clone()), stopping.clone())
+    }
+
+    async fn next(events: &mut Events) -> Option<String> {
+        let frame = poll_fn(|cx| events.poll_frame(cx)).await?.expect("a stream of ours does not fail");
+        let data = frame.into_data().expect("it has no trailers");
+        Some(String::from_utf8(data.to_vec()).expect("UTF-8"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn something_is_sent_every_fifteen_seconds_and_nothing_once_the_gateway_stops() {
+        let (clock, stopping) =
+            (Clock::manual(Timestamp::from_unix_millis(1_800_000_000_000)), Rc::default());
+        let mut events = stream(&clock, &stopping).await;
+        assert!(next(&mut events).await.is_some_and(|first| first.contains("event: session")));
+        for n in 1..5 {
+            let before = Instant::now();
+            assert_eq!(next(&mut events).await.as_deref(), Some(":\n\n"), "{n}");
+            assert_eq!(before.elapsed().as_secs(), 15, "{n}");
+        }
+        stopping.set(true);
+        assert_eq!(next(&mut events).await, None);
+    }
 }

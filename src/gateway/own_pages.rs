@@ -101,7 +101,9 @@ impl Gateway {
                     let reply = self.no_events(inbound, visitor, record, (status, error));
                     return Reply { head: reply.head.with("Retry-After", AFTER_TOO_MANY), ..reply };
                 };
-                let events = Events::new(session.clone(), watch, &self.settings, self.stopping.clone());
+                // Not the settings themselves: a stream may outlive many of them.
+                let by = (self.settings.sessions.clone(), self.settings.clock.clone());
+                let events = Events::new(session.clone(), watch, by, self.stopping.clone());
                 Body::Events(Box::new(events))
             }
             (None, Some(reason)) if comes_back => Body::Full(Events::farewell(reason)),

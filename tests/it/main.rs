@@ -31,6 +31,9 @@ mod access_log;
 mod access;
 mod django;
 mod login;
+mod own_sessions;
+mod remembered_name;
+mod session_events;
 mod sessions;
 
 mod config;
