@@ -74,7 +74,7 @@ pub struct Running {
 impl Running {
     /// Starts everything, or nothing.
     pub fn start(config: Config, clock: Clock) -> Result<Self, AssemblyError> {
-        let keeper = Arc::new(keeping::keeper(&config.session, &clock)?);
+        let keeper = Arc::new(keeping::keeper(&config.session, config.storage.clone(), &clock)?);
         let throttle = Arc::new(Throttle::new());
         let watchers = Arc::default();
         let log_settings = config.access_log.clone();

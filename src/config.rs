@@ -93,6 +93,8 @@ pub struct Config {
     pub session: session::Settings,
     /// A Django site whose sessions are read.
     pub django: Option<session::django::Settings>,
+    /// What the store of sessions needs to know.
+    pub storage: session::Storage,
     /// How people log in. `users` are those in the configuration; those in `users_file` come from [`users::load`].
     pub login: login::Settings,
     /// A line for every request.
@@ -164,7 +166,8 @@ fn build(source: &Source, makes_keys: bool) -> Result<Config, Problems> {
 
 /// Maps whose keys are the operator's own.
 fn keeps_all_keys(path: &str) -> bool {
-    matches!(path, "login.local.users" | "headers.response.set")
+    let of_a_route = path.starts_with("routes[") && path.ends_with("].session_headers");
+    of_a_route || matches!(path, "login.local.users" | "headers.response.set")
 }
 
 /// Values that are never shown.

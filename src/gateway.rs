@@ -17,6 +17,7 @@ pub mod record;
 pub mod refusal;
 mod request_id;
 pub mod settings;
+mod trail;
 pub mod watchers;
 
 use std::cell::{Cell, RefCell};
@@ -27,14 +28,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::access::Denied;
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
-use crate::login::{Login, OWN_COOKIES};
+use crate::login::OWN_COOKIES;
 use crate::message::{Fields, RequestHead, ResponseHead};
-use crate::peer::{Peer, Scheme};
-use crate::route::{Route, Routes};
+use crate::peer::Peer;
+use crate::route::{self, Route, Routes};
 use crate::session::origin::Origin;
 use crate::session::record::Session;
 use crate::session::{Memo, Occasion, Presented, Recognition, Sessions, Visitor};
@@ -48,6 +48,7 @@ use pages::Asked;
 use record::Record;
 use refusal::Refusal;
 use settings::Settings;
+use trail::Trail;
 
 /// The pipeline of one worker.
 #[derive(Debug)]
@@ -136,20 +137,18 @@ struct Reply {
     tunnel: Option<(Tunnel, Option<Arc<Session>>)>,
 }
 
-/// What is known of a request while it is answered; outlives a refusal.
-#[derive(Default)]
-struct Trail {
-    asked: Option<Asked>,
-    request_id: Option<Rc<str>>,
-    secure: bool,
-}
-
 impl Gateway {
     /// A gateway as configured. `stopping` is set when streams without end must end.
     pub fn new(settings: Arc<Settings>, stopping: Rc<Cell<bool>>) -> Self {
         let trusted = settings.trusted_proxies.clone();
+        let session_headers = route::session_headers(&settings.routes);
         Self {
-            rules: Rc::new(Rules::new(settings.names.clone(), settings.response_headers.clone(), trusted)),
+            rules: Rc::new(Rules::new(
+                settings.names.clone(),
+                &session_headers,
+                settings.response_headers.clone(),
+                trusted,
+            )),
             routes: Routes::new(settings.routes.clone()),
             upstreams: settings
                 .upstreams
@@ -384,29 +383,5 @@ impl Gateway {
 
     fn sessions(&self) -> &Sessions {
         &self.settings.sessions
-    }
-}
-
-impl Trail {
-    /// The request's id; one that could not even be read is given one now.
-    fn request_id(&mut self) -> Rc<str> {
-        self.request_id.get_or_insert_with(request_id::fresh).clone()
-    }
-
-    fn follow(&mut self, inbound: &Inbound) {
-        self.request_id = Some(inbound.request_id.clone());
-        self.secure = inbound.client.scheme == Scheme::Https;
-    }
-
-    /// Keeps of a request what its refusal needs to know.
-    fn refused(&mut self, inbound: &Inbound, refusal: Refusal) -> Refusal {
-        self.asked = Some(Asked::of(&inbound.method, &inbound.fields));
-        refusal
-    }
-
-    fn denied(&mut self, denied: Denied, inbound: &Inbound, login: &Login, visitor: &Visitor) {
-        if let (Some(asked), Denied::LoginNeeded | Denied::LoginTooOld) = (&mut self.asked, denied) {
-            asked.needs_login(inbound, login, visitor.ended());
-        }
     }
 }

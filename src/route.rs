@@ -40,6 +40,11 @@ pub struct Route {
     pub session_headers: Vec<SessionHeader>,
 }
 
+/// The names of all headers that sessions are told under.
+pub fn session_headers(routes: &[Route]) -> Vec<String> {
+    routes.iter().flat_map(|route| &route.session_headers).map(|header| header.name.clone()).collect()
+}
+
 /// Which hosts a route answers for. Hosts are compared in lower case, without port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {

@@ -56,7 +56,7 @@ pub mod ticket;
 pub mod turn;
 pub mod visitor;
 
-pub use keeper::Keeper;
+pub use keeper::{Keeper, Storage};
 pub use recognise::{Memo, Presented, Recognition};
 pub use settings::{CookieSettings, Create, Key, SameSite, Settings, StoreKind};
 pub use settle::{Occasion, Settled};

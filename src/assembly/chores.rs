@@ -43,7 +43,8 @@ impl Chores {
         let look = move || look(&weak, &times, &stop);
         thread::Builder::new().name("chores".to_owned()).spawn(look)?;
         let (sessions, _) = &**present.load();
-        let saves = sessions.settings().snapshot.is_some() && matches!(&**sessions.keeper(), Keeper::Memory(..));
+        let saves =
+            sessions.settings().snapshot.is_some() && matches!(&**sessions.keeper(), Keeper::Memory(..));
         let saving = saves.then(|| {
             let (present, clock, stop) = (present.clone(), clock.clone(), stopping.clone());
             let save = move || save_now_and_then(&present, &clock, &stop);
@@ -116,7 +117,11 @@ fn load(sessions: &Sessions, clock: &Clock) {
     match snapshot::read(path, sessions.keys(), adopt, end) {
         Ok(read) => {
             let took = start.elapsed().as_millis();
-            tracing::info!(sessions = read.sessions, milliseconds = took, "sessions were read from the snapshot");
+            tracing::info!(
+                sessions = read.sessions,
+                milliseconds = took,
+                "sessions were read from the snapshot"
+            );
         }
         Err(SnapshotError::Missing(_)) => tracing::info!("there is no snapshot yet: {}", path.display()),
         Err(error) => {

@@ -12,25 +12,13 @@ use crate::session::memory::{Crowding, MemoryStore, Room};
 use crate::session::shared::Shared;
 use crate::session::sql::SqlStore;
 use crate::session::store::{Store, StoreError};
-use crate::session::{Keeper, Settings, StoreKind};
+use crate::session::{Keeper, Settings, Storage, StoreKind};
 
 /// Makes the keeper; what it is to speak with may not be there yet.
-pub(super) fn keeper(settings: &Settings, clock: &Clock) -> Result<Keeper, AssemblyError> {
+pub(super) fn keeper(settings: &Settings, storage: Storage, clock: &Clock) -> Result<Keeper, AssemblyError> {
     let room = Room { sessions: settings.max_sessions, bytes: settings.memory_bytes };
-    match settings.store {
-        StoreKind::Memory => {
-            let loading = if settings.snapshot.is_some() { Loading::begun() } else { Loading::nothing() };
-            Ok(Keeper::Memory(MemoryStore::new(room, Crowding::Ends), loading))
-        }
-        StoreKind::Cookie => {
-            tracing::warn!(
-                "sessions are sealed in cookies: nobody can end one from here, and a cookie that was taken back is \
-                 good until its limits end it (`session.store: cookie`)"
-            );
-            Ok(Keeper::Cookie(MemoryStore::new(room, Crowding::Ends)))
-        }
-        StoreKind::Sql => {
-            let sql = settings.sql.clone().expect("the configuration has it for this store");
+    match (settings.store, storage) {
+        (_, Storage::Sql(sql)) => {
             let open = async move {
                 let store = SqlStore::new(&sql)?;
                 started(store.prepare().await)?;
@@ -38,7 +26,17 @@ pub(super) fn keeper(settings: &Settings, clock: &Clock) -> Result<Keeper, Assem
             };
             shared(open, room, settings, clock)
         }
-        StoreKind::Redis | StoreKind::Django => unreachable!("not yet"),
+        (StoreKind::Cookie, Storage::Here) => {
+            tracing::warn!(
+                "sessions are sealed in cookies: nobody can end one from here, and a cookie that was taken back is \
+                 good until its limits end it (`session.store: cookie`)"
+            );
+            Ok(Keeper::Cookie(MemoryStore::new(room, Crowding::Ends)))
+        }
+        (_, Storage::Here) => {
+            let loading = if settings.snapshot.is_some() { Loading::begun() } else { Loading::nothing() };
+            Ok(Keeper::Memory(MemoryStore::new(room, Crowding::Ends), loading))
+        }
     }
 }
 

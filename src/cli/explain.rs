@@ -20,7 +20,7 @@ use crate::identity::Identity;
 use crate::login::LocalUser;
 use crate::message::{Fields, RequestHead};
 use crate::peer::{Peer, Scheme};
-use crate::route::{Route, Routes};
+use crate::route::{Route, Routes, session_headers};
 use crate::server::ListenAddress;
 use crate::session::memory::{Crowding, MemoryStore, Room};
 use crate::session::record::{Draft, Session};
@@ -70,7 +70,12 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
     let method = Method::from_bytes(args.method.as_bytes())
         .map_err(|_| format!("`{}` is not a method", args.method))?;
     let (scheme, host, target) = split(&args.url, config)?;
-    let rules = Rules::new(config.identity.clone(), config.headers.clone(), config.trusted_proxies.clone());
+    let rules = Rules::new(
+        config.identity.clone(),
+        &session_headers(&config.routes),
+        config.headers.clone(),
+        config.trusted_proxies.clone(),
+    );
     let request = match arrive(&rules, method, (scheme, host), target) {
         Ok(request) => request,
         Err(refused) => {

@@ -22,9 +22,11 @@ mod listen;
 pub(super) mod login;
 mod people;
 mod public_url;
+mod rights;
 mod routes;
 mod session;
 mod sql;
+mod storage;
 mod upstreams;
 
 /// What resolving needs besides the file, and what it finds.
@@ -104,6 +106,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
     let django = file.session.django.as_ref().and_then(|given| django::resolve(context, given));
+    let storage = storage::resolve(context, &file.session, session.store);
     let own_tls = listeners.iter().any(|listener| listener.tls.is_some());
     let https = own_tls || is_https(public_url.as_ref());
     let mut config = Config {
@@ -122,6 +125,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
         upstreams,
         routes,
         session,
+        storage,
         django,
         login,
         reserved_prefix,

@@ -37,7 +37,8 @@ impl Gateway {
 
     /// Whether a request is one that shows a page, or may: pictures and styles do not take what is delivered once.
     pub(super) fn delivers(&self, outgoing: &RequestHead, route: &Route) -> bool {
-        let part_of_a_page = |destination: &[u8]| !matches!(destination, b"document" | b"empty" | b"iframe" | b"frame");
+        let part_of_a_page =
+            |destination: &[u8]| !matches!(destination, b"document" | b"empty" | b"iframe" | b"frame");
         route.activity && !outgoing.fields.get("sec-fetch-dest").is_some_and(part_of_a_page)
     }
 
@@ -79,7 +80,8 @@ impl Gateway {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let Some(session) = forward.visitor.session_held() else { return Ok(()) };
-        let data = self.sessions().take_flash(session, &forward.route.session, now).await.map_err(Refusal::Store)?;
+        let data =
+            self.sessions().take_flash(session, &forward.route.session, now).await.map_err(Refusal::Store)?;
         let fields = &mut forward.outgoing.fields;
         self.tell(fields, forward.route, &forward.visitor, data.as_deref(), memo, now);
         Ok(())

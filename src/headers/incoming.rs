@@ -125,7 +125,7 @@ mod tests {
         list.iter().for_each(|(name, value)| response.fields.append(name, value));
         incoming(&mut response, &OurCookies::new("__Host-cloakroom", &["cloakroom"]));
         if status != 103 {
-            finish(&mut response, &Rules::new(IdentityNames::default(), changes, Vec::new()), returning);
+            finish(&mut response, &Rules::new(IdentityNames::default(), &[], changes, Vec::new()), returning);
         }
         response.fields.iter().map(|(name, value)| format!("{name}: {}", value.escape_ascii())).collect()
     }

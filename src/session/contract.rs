@@ -1,6 +1,9 @@
 //! Contract: what sessions promise, whoever keeps them. Every promise is tried on each keeper that a test can have without
 //! a server: this process, a shared store, sealed cookies. What cookies cannot promise is said where it is left out.
 
+mod data;
+mod ends;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +11,7 @@ use std::time::{Duration, Instant};
 use secrecy::SecretBox;
 
 use super::cookie::pieces::Pieces;
-use super::data::{Data, DataKey};
+use super::data::DataKey;
 use super::memory::{Crowding, MemoryStore, Room};
 use super::protocol::{Hearing, Scope, Wishes, read};
 use super::rights::Rights;
@@ -85,7 +88,8 @@ fn gateway(folder: &std::path::Path, settings: Settings, clock: &Clock) -> House
     let sql = SqlSettings { address, migrate: true, timeout: Duration::from_secs(10), ca: None };
     let memory = Arc::new(memory(Crowding::Forgets));
     let open = async move { SqlStore::new(&sql).map(|store| Arc::new(store) as Arc<dyn store::Store>) };
-    let shared = Shared::start(open, memory.clone(), settings.lifetime(), settings.touch_interval, clock.clone());
+    let shared =
+        Shared::start(open, memory.clone(), settings.lifetime(), settings.touch_interval, clock.clone());
     let keeper = Keeper::Shared { memory, shared: shared.expect("started") };
     House::new(keeper, Settings { store: StoreKind::Sql, ..settings }, clock.clone())
 }
@@ -169,7 +173,11 @@ fn on<F: Future<Output = ()>>(kinds: &[Kind], settings: fn() -> Settings, promis
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Clock::manual(start());
         let house = Arc::new(match kind {
-            Kind::Memory => House::new(Keeper::Memory(memory(Crowding::Ends), keeper::Loading::nothing()), settings(), clock),
+            Kind::Memory => House::new(
+                Keeper::Memory(memory(Crowding::Ends), keeper::Loading::nothing()),
+                settings(),
+                clock,
+            ),
             Kind::Shared => gateway(folder.path(), settings(), &clock),
             Kind::Cookie => {
                 let settings = Settings { store: StoreKind::Cookie, ..settings() };
@@ -260,145 +268,6 @@ fn others_and_all_sessions_of_a_person_end_and_nobody_elses() {
 }
 
 #[test]
-fn a_session_ends_by_its_limits_and_says_why() {
-    on(&ALL, settings, |house| async move {
-        let mut jar = Jar::default();
-        house.sign_in(&mut jar, "alice", false).await;
-        house.clock.advance(HOUR);
-        assert_eq!(house.user(&jar).await.as_deref(), Some("alice"), "a limit is reached when it is exceeded");
-        house.respond(&mut jar, &[]).await;
-        house.clock.advance(HOUR + MINUTE);
-        let late = house.recognise(&jar, true).await;
-        assert_eq!((late.identity().is_some(), late.ended()), (false, Some(EndReason::Idle)));
-    });
-    on(&ALL, settings, |house| async move {
-        let mut jar = Jar::default();
-        house.sign_in(&mut jar, "alice", false).await;
-        for _ in 0..14 {
-            house.clock.advance(50 * MINUTE);
-            house.respond(&mut jar, &[]).await;
-        }
-        assert_eq!(house.user(&jar).await.as_deref(), Some("alice"));
-        house.clock.advance(50 * MINUTE);
-        assert_eq!(house.recognise(&jar, true).await.ended(), Some(EndReason::Absolute));
-    });
-}
-
-#[test]
-fn a_quiet_look_does_not_extend_a_session() {
-    on(&ALL, settings, |house| async move {
-        let mut jar = Jar::default();
-        house.sign_in(&mut jar, "alice", false).await;
-        house.clock.advance(HOUR);
-        assert!(house.recognise(&jar, false).await.identity().is_some());
-        house.clock.advance(MINUTE);
-        assert!(house.recognise(&jar, false).await.identity().is_none());
-    });
-}
-
-#[test]
-fn an_application_can_shorten_a_sessions_idle_limit_and_not_lengthen_it() {
-    on(&ALL, settings, |house| async move {
-        let mut jar = Jar::default();
-        house.sign_in(&mut jar, "alice", false).await;
-        house.respond(&mut jar, &[("Session-Expires", "600")]).await;
-        let visitor = house.recognise(&jar, false).await;
-        let expires = house.sessions.lifetime().expires(visitor.session().expect("alive"));
-        assert_eq!(expires.since(house.now()), 10 * MINUTE);
-        house.respond(&mut jar, &[("Session-Expires", "999999")]).await;
-        let visitor = house.recognise(&jar, false).await;
-        let expires = house.sessions.lifetime().expires(visitor.session().expect("alive"));
-        assert_eq!(expires.since(house.now()), HOUR);
-    });
-}
-
-#[test]
-fn data_of_a_visitor_begins_a_session_and_is_kept_at_login() {
-    on(&ALL, settings, |house| async move {
-        let mut jar = Jar::default();
-        house.respond(&mut jar, &[]).await;
-        assert!(jar.0.is_empty(), "nothing to keep, no session");
-        house.respond(&mut jar, &[("Session-Set", "cart=3, shared.theme=\"dark\"")]).await;
-        assert_eq!(house.value(&jar, "app.cart").await.as_deref(), Some("Integer(3)"));
-        house.sign_in(&mut jar, "alice", false).await;
-        assert_eq!(house.value(&jar, "app.cart").await.as_deref(), Some("Integer(3)"));
-        house.sign_in(&mut jar, "bob", false).await;
-        assert_eq!(house.value(&jar, "app.cart").await, None, "another person starts empty");
-        assert!(house.value(&jar, "shared.theme").await.is_some(), "but for preferences");
-    });
-}
-
-#[test]
-fn preferences_survive_logout_for_long_and_nothing_else_does() {
-    on(&ALL, settings, |house| async move {
-        let mut jar = Jar::default();
-        house.sign_in(&mut jar, "alice", false).await;
-        house.respond(&mut jar, &[("Session-Set", "cart=3, shared.theme=\"dark\"")]).await;
-        let signed_in = jar.clone();
-        house.sign_out(&mut jar, Scope::This).await;
-        assert_eq!(house.user(&jar).await, None);
-        assert_ne!(jar.0, signed_in.0);
-        house.clock.advance(24 * HOUR);
-        assert!(house.value(&jar, "shared.theme").await.is_some());
-        assert_eq!(house.value(&jar, "app.cart").await, None);
-    });
-}
-
-#[test]
-fn what_is_delivered_once_is_delivered_once() {
-    on(&WITH_A_KEEPER, settings, |house| async move {
-        let mut jar = Jar::default();
-        house.respond(&mut jar, &[("Session-Set", "saved=\"yes\";flash")]).await;
-        let visitor = house.recognise(&jar, true).await;
-        let session = visitor.session_held().expect("alive");
-        assert!(house.sessions.has_flash(session, &house.rights, house.now()));
-        let takers: Vec<_> = (0..5)
-            .map(|_| {
-                let (house, session) = (house.clone(), session.clone());
-                async move {
-                    let data = house.sessions.take_flash(&session, &house.rights, house.now()).await.expect("there");
-                    data.is_some_and(|data: Arc<Data>| data.find("app", "saved", house.now()).is_some())
-                }
-            })
-            .collect();
-        let got = futures_util::future::join_all(takers).await;
-        assert_eq!(got.into_iter().filter(|got| *got).count(), 1);
-        assert!(!house.sessions.has_flash(session, &house.rights, house.now()));
-    });
-}
-
-#[test]
-fn a_thousand_additions_at_once_make_a_thousand_and_other_keys_stay() {
-    on(&WITH_A_KEEPER, settings, |house| async move {
-        let mut jar = Jar::default();
-        house.sign_in(&mut jar, "alice", false).await;
-        let work = (0..1000).map(|n| {
-            let (house, mut jar) = (house.clone(), jar.clone());
-            async move {
-                let key = format!("k{}={n}", n % 8);
-                house.respond(&mut jar, &[("Session-Add", "n=1"), ("Session-Set", &key)]).await;
-            }
-        });
-        futures_util::future::join_all(work).await;
-        assert_eq!(house.value(&jar, "app.n").await.as_deref(), Some("Integer(1000)"));
-        for n in 0..8 {
-            assert!(house.value(&jar, &format!("app.k{n}")).await.is_some());
-        }
-    });
-}
-
-#[test]
-fn a_change_that_was_based_on_another_version_is_not_carried_out() {
-    on(&ALL, settings, |house| async move {
-        let mut jar = Jar::default();
-        house.respond(&mut jar, &[("Session-Set", "a=1")]).await;
-        house.respond(&mut jar, &[("Session-Set", "a=2"), ("Session-If-Version", "1")]).await;
-        house.respond(&mut jar, &[("Session-Set", "a=3"), ("Session-If-Version", "1")]).await;
-        assert_eq!(house.value(&jar, "app.a").await.as_deref(), Some("Integer(2)"));
-    });
-}
-
-#[test]
 fn a_late_write_brings_no_session_back() {
     on(&WITH_A_KEEPER, settings, |house| async move {
         let mut jar = Jar::default();
@@ -411,40 +280,6 @@ fn a_late_write_brings_no_session_back() {
         let settled = house.sessions.settle(&slow, wishes, occasion).await.expect("the store is there");
         late.keep(&settled.tickets);
         assert!(house.recognise(&late, true).await.session().is_none());
-    });
-}
-
-#[test]
-fn a_session_goes_on_under_a_new_id_and_an_old_one_shown_late_ends_it() {
-    on(&WITH_A_KEEPER, settings, |house| async move {
-        let mut jar = Jar::default();
-        house.sign_in(&mut jar, "alice", false).await;
-        let old = jar.clone();
-        house.clock.advance(15 * MINUTE);
-        house.respond(&mut jar, &[]).await;
-        assert_ne!(jar.0, old.0, "a quarter of an hour has passed");
-        assert_eq!(house.user(&old).await.as_deref(), Some("alice"), "the new one may have got lost");
-        assert_eq!(house.user(&jar).await.as_deref(), Some("alice"));
-        house.clock.advance(Duration::from_secs(29));
-        assert_eq!(house.user(&old).await.as_deref(), Some("alice"), "requests under way");
-        house.clock.advance(Duration::from_secs(2));
-        let thief = house.recognise(&old, true).await;
-        assert_eq!((thief.session().is_some(), thief.ended()), (false, Some(EndReason::Theft)));
-        assert_eq!(house.recognise(&jar, true).await.ended(), Some(EndReason::Theft), "nobody keeps it");
-    });
-}
-
-#[test]
-fn a_person_has_at_most_so_many_sessions() {
-    let settings = || Settings { max_per_user: 2, ..settings() };
-    on(&WITH_A_KEEPER, settings, |house| async move {
-        let mut jars = [Jar::default(), Jar::default(), Jar::default()];
-        for jar in &mut jars {
-            house.clock.advance(MINUTE);
-            house.sign_in(jar, "alice", false).await;
-        }
-        assert_eq!(house.recognise(&jars[0], true).await.ended(), Some(EndReason::Limit));
-        assert!(house.user(&jars[1]).await.is_some() && house.user(&jars[2]).await.is_some());
     });
 }
 

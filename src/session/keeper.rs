@@ -9,6 +9,17 @@ use tokio::sync::watch;
 
 use crate::session::memory::MemoryStore;
 use crate::session::shared::Shared;
+use crate::session::sql::SqlSettings;
+
+/// What `session.store` needs to know besides.
+#[derive(Clone, Debug, Default)]
+pub enum Storage {
+    /// Nothing: this process, or cookies.
+    #[default]
+    Here,
+    /// `session.sql`
+    Sql(SqlSettings),
+}
 
 /// Who keeps the sessions.
 #[derive(Debug)]

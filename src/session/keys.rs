@@ -113,7 +113,11 @@ impl Derived {
             let derived = secret.expand(&purpose, hmac::HMAC_SHA256);
             hmac::Key::from(derived.expect("32 bytes are within what HKDF gives"))
         };
-        Self { cookie: derive(b"cloakroom/1 session cookie"), form: derive(b"cloakroom/1 csrf"), name: derive(b"cloakroom/1 session name") }
+        Self {
+            cookie: derive(b"cloakroom/1 session cookie"),
+            form: derive(b"cloakroom/1 csrf"),
+            name: derive(b"cloakroom/1 session name"),
+        }
     }
 }
 

@@ -134,7 +134,9 @@ impl Rack {
     /// What it weighs with one weight in the place of another.
     fn shift(&self, before: u32, after: u32) -> u32 {
         let shift = |weight: u32| weight.saturating_sub(before).saturating_add(after);
-        self.weight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |weight| Some(shift(weight))).map_or(0, shift)
+        self.weight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |weight| Some(shift(weight)))
+            .map_or(0, shift)
     }
 
     fn take(&self) -> Vec<Mark> {

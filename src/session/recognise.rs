@@ -53,6 +53,10 @@ impl std::fmt::Debug for Known {
 
 /// The cookies of ours that a request showed, cut out of it.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "ids are the usual case, and an allocation for each request is not"
+)]
 pub enum Presented {
     /// Signed ids.
     Ids(cookie::Shown),
@@ -168,7 +172,9 @@ impl Sessions {
         visitor.due = session.turns().is_due(standing, self.settings.rotate_every, session.created(), now);
         visitor.new = session.last_seen() == session.created();
         visitor.by = Shown::Id(by);
-        if standing == Standing::First && let Some(shared) = self.keeper.shared() {
+        if standing == Standing::First
+            && let Some(shared) = self.keeper.shared()
+        {
             shared.note_shown(&session, now);
         }
         visitor.session = Some(session);
@@ -193,7 +199,11 @@ impl Sessions {
         let Some(session) = self.keeper.memory().load(digest) else {
             let reason = self.keeper.memory().reason(digest);
             let may_be_elsewhere = asks || !last && self.keeper.loading().is_some();
-            return if may_be_elsewhere && reason.is_none() { Look::Unsure } else { Look::Over(told(reason)) };
+            return if may_be_elsewhere && reason.is_none() {
+                Look::Unsure
+            } else {
+                Look::Over(told(reason))
+            };
         };
         let standing = session.turns().standing(proof, session.created(), now);
         let verdict = self.lifetime.verdict(&session, now);
@@ -221,7 +231,9 @@ impl Sessions {
     fn open(&self, pieces: &Arc<Pieces>, now: Timestamp) -> Visitor {
         let mut visitor =
             Visitor { showed_cookie: pieces.any(), by: Shown::Pieces(pieces.clone()), ..Visitor::nobody() };
-        let Some(stored) = self.sealed.as_ref().and_then(|sealed| sealed.open(pieces)) else { return visitor };
+        let Some(stored) = self.sealed.as_ref().and_then(|sealed| sealed.open(pieces)) else {
+            return visitor;
+        };
         let session = Arc::new(Session::of(stored));
         match self.lifetime.verdict(&session, now).and_then(|()| self.accepts(&session)) {
             Ok(()) => {

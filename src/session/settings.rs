@@ -8,7 +8,6 @@ use secrecy::SecretBox;
 
 use crate::session::data::DataKey;
 use crate::session::lifetime::Lifetime;
-use crate::session::sql::SqlSettings;
 
 /// `session:` with `keys:` resolved.
 #[derive(Debug)]
@@ -39,8 +38,6 @@ pub struct Settings {
     pub cookie: CookieSettings,
     /// `store`
     pub store: StoreKind,
-    /// `sql`, with `store: sql`.
-    pub sql: Option<SqlSettings>,
     /// `memory.max_sessions`, default 1,000,000.
     pub max_sessions: u64,
     /// `memory.max_bytes`, default 1 GiB.
@@ -79,7 +76,6 @@ impl Default for Settings {
                 partitioned: false,
             },
             store: StoreKind::Memory,
-            sql: None,
             max_sessions: 1_000_000,
             memory_bytes: 1 << 30,
             snapshot: None,

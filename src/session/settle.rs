@@ -119,7 +119,10 @@ impl Sessions {
         };
         if let Some((conflict, rejected)) = told {
             if conflict {
-                tracing::debug!(session = format_args!("{:08x}", session.short()), "the session had another version");
+                tracing::debug!(
+                    session = format_args!("{:08x}", session.short()),
+                    "the session had another version"
+                );
             }
             log_rejected(&session, &rejected);
         }
@@ -264,12 +267,7 @@ impl Sessions {
     }
 
     /// What an upstream is told of a session, in the words of the protocol.
-    pub fn tell<'a>(
-        &self,
-        visitor: &Visitor,
-        session: &Session,
-        told: Told<'a>,
-    ) -> Told<'a> {
+    pub fn tell<'a>(&self, visitor: &Visitor, session: &Session, told: Told<'a>) -> Told<'a> {
         let now = told.now;
         Told {
             new: visitor.new,

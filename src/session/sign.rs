@@ -130,10 +130,7 @@ impl Sessions {
     }
 
     /// Keeps a new session. Of a sealed one there is no id.
-    pub(super) async fn create(
-        &self,
-        draft: Draft,
-    ) -> Result<(Option<SessionId>, Arc<Session>), StoreError> {
+    pub(super) async fn create(&self, draft: Draft) -> Result<(Option<SessionId>, Arc<Session>), StoreError> {
         let (id, session) = match &*self.keeper {
             Keeper::Memory(memory, _) => memory.create(draft),
             Keeper::Shared { shared, .. } => shared.create(draft).await?,

@@ -188,10 +188,12 @@ mod tests {
     fn of_many_who_ask_at_once_one_gets_the_new_id() {
         let turns = turns();
         let won = std::thread::scope(|scope| {
-            let take = |n| scope.spawn({
-                let turns = &turns;
-                move || turns.take(proof(1), proof(n), START, at(900))
-            });
+            let take = |n| {
+                scope.spawn({
+                    let turns = &turns;
+                    move || turns.take(proof(1), proof(n), START, at(900))
+                })
+            };
             let all: Vec<_> = (2..10).map(take).collect();
             all.into_iter().map(|thread| thread.join().expect("no panic")).filter(|won| *won).count()
         });
@@ -205,7 +207,8 @@ mod tests {
         turns.take(proof(1), proof(2), START, at(900));
         turns.standing(proof(2), START, at(1000));
         let kept = turns.now(START);
-        let expected = Turn { proof: proof(2), since: at(900), previous: Some(proof(1)), shown: Some(at(1000)) };
+        let expected =
+            Turn { proof: proof(2), since: at(900), previous: Some(proof(1)), shown: Some(at(1000)) };
         assert_eq!(kept, expected);
         assert_eq!(Turns::new(kept, START).now(START), kept);
     }

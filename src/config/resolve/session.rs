@@ -4,14 +4,17 @@
 //! makes a cookie that a browser would drop.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{Context, sql, is_https, is_local};
-use crate::config::file::{Cookie, CreateSession, File, SameSiteWord, Secure};
+use jiff::tz::TimeZone;
+
+use super::{Context, is_https, is_local, rights};
+use crate::config::file::{Cookie, CreateSession, File, SameSiteWord, Secure, Session, StoreWord};
 use crate::gateway::settings::PublicUrl;
 use crate::headers::Host;
 use crate::peer::Scheme;
 use crate::server::{ListenAddress, ListenerSettings};
-use crate::session::{CookieSettings, Create, SameSite, Settings};
+use crate::session::{CookieSettings, Create, SameSite, Settings, StoreKind};
 
 /// Session settings, still without keys.
 pub(super) fn resolve(
@@ -45,16 +48,21 @@ pub(super) fn resolve(
         absolute: given.absolute_timeout.0,
         anonymous: given.anonymous_timeout.0,
         remember: given.remember_for.0,
-        rotate_every: std::time::Duration::from_secs(900),
-        touch_interval: std::time::Duration::from_secs(60),
-        max_per_user: 0,
-        max_bytes: 16 << 10,
-        timezone: jiff::tz::TimeZone::UTC,
-        preferences: Vec::new(),
-        preferences_for: std::time::Duration::from_secs(365 * 86_400),
-        store: crate::session::StoreKind::Memory,
-        sql: given.sql.as_ref().map(|given| sql::sql(context, given)),
-        memory_bytes: 1 << 30,
+        rotate_every: rotation(context, given),
+        touch_interval: touch_interval(context, given),
+        max_per_user: context.number("session.max_per_user", given.max_per_user.0, 0),
+        max_bytes: context.number("session.max_bytes", given.max_bytes.0, 64),
+        timezone: timezone(context, &given.timezone),
+        preferences: rights::preferences(context, file),
+        preferences_for: given.preferences_for.0,
+        store: match given.store {
+            StoreWord::Memory => StoreKind::Memory,
+            StoreWord::Redis => StoreKind::Redis,
+            StoreWord::Sql => StoreKind::Sql,
+            StoreWord::Cookie => StoreKind::Cookie,
+            StoreWord::Django => StoreKind::Django,
+        },
+        memory_bytes: context.number("session.memory.max_bytes", given.memory.max_bytes.0, 1 << 20),
         cookie: cookie(context, file, listeners, public_url),
         max_sessions: context.number("session.memory.max_sessions", given.memory.max_sessions.0, 1),
         snapshot: given.memory.snapshot.as_deref().map(|given| snapshot(context, file, given)),
@@ -62,6 +70,7 @@ pub(super) fn resolve(
         create: match given.create {
             CreateSession::Lazy => Create::Lazy,
             CreateSession::Always => Create::Always,
+            CreateSession::Never => Create::Never,
         },
     }
 }
@@ -90,6 +99,37 @@ fn snapshot(context: &mut Context, file: &File, given: &str) -> PathBuf {
         );
     }
     path
+}
+
+/// An id must have had the time to be shown.
+fn rotation(context: &mut Context, given: &Session) -> Duration {
+    let every = given.rotate_every.0;
+    if !every.is_zero() && every < Duration::from_secs(60) {
+        context.error(
+            "session.rotate_every",
+            "ids would be replaced faster than browsers can follow\nwrite at least `1m`, or `0s` for never",
+        );
+    }
+    every
+}
+
+fn touch_interval(context: &mut Context, given: &Session) -> Duration {
+    let interval = given.touch_interval.0;
+    if interval < Duration::from_secs(1) || interval > given.idle_timeout.0 / 2 {
+        context.error(
+            "session.touch_interval",
+            "not between a second and half of `idle_timeout`\nwhat a store does not hear of in time, it forgets",
+        );
+    }
+    interval
+}
+
+fn timezone(context: &mut Context, name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap_or_else(|_| {
+        let message = format!("`{name}` is not a time zone\nwrite a name such as `Asia/Seoul` or `UTC`");
+        context.error("session.timezone", message);
+        TimeZone::UTC
+    })
 }
 
 fn cookie(

@@ -174,7 +174,7 @@ impl Reading<'_> {
     }
 
     fn set(&mut self, header: &'static str, value: &[u8]) -> Result<(), String> {
-        self.each_member(header, value, |hearing, key, item| set(hearing, key, item))
+        self.each_member(header, value, set)
     }
 
     /// Makes an edit of each member of a dictionary. One that cannot be read spoils all of them.

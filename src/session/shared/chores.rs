@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Front, lock};
+use super::front::{Front, lock};
 use crate::session::store::Use;
 
 /// How often the store is told what it has not heard of.
