@@ -106,7 +106,7 @@ impl Events {
         }
     }
 
-    /// What there is to say at `now`; nothing more, where the stream is over.
+    /// What there is to say at `now`, and whether that is the last of it.
     fn say(&mut self, now: Timestamp) -> String {
         let ends = match self.sessions.outlook(&self.session, now) {
             Ok(ends) => ends,
@@ -117,23 +117,25 @@ impl Events {
                 return if silent { String::new() } else { ended(reason) };
             }
         };
-        let left = ends.since(now);
+        let near = ends.since(now) <= WARNING;
+        if let Some(begun) = self.begun
+            && !self.sessions.has_roster()
+        {
+            let was_near = ends.since(begun) <= WARNING;
+            self.over = if was_near { now.since(begun) >= SHOW_AGAIN } else { near };
+            return String::new();
+        }
         let extended = self.warned.is_some_and(|warned| ends > warned.plus(Duration::from_secs(1)));
         let mut said = String::new();
         if self.begun.is_none() || extended {
-            let facts = facts(Some(&self.session), None, &self.sessions);
-            said = event("session", &facts.to_string());
+            said = event("session", &facts(Some(&self.session), None, &self.sessions).to_string());
             self.warned = None;
         }
-        let begun = *self.begun.get_or_insert(now);
-        if left <= WARNING && self.warned.is_none() {
+        self.begun.get_or_insert(now);
+        if near && self.warned.is_none() {
             self.warned = Some(ends);
-            let seconds = left.as_millis().div_ceil(1000);
+            let seconds = ends.since(now).as_millis().div_ceil(1000);
             said.push_str(&event("ending", &json!({ "seconds": seconds }).to_string()));
-        }
-        if !self.sessions.has_roster() && said.is_empty() {
-            let was_near = ends.since(begun) <= WARNING;
-            self.over = if was_near { now.since(begun) >= SHOW_AGAIN } else { left <= WARNING };
         }
         said
     }

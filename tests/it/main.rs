@@ -30,6 +30,7 @@ mod access_log;
 
 mod access;
 mod django;
+mod end_reasons;
 mod login;
 mod own_sessions;
 mod remembered_name;
