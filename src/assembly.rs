@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::gateway::access_log::{self, AccessLog};
 use crate::gateway::settings::Settings;
+use crate::gateway::watchers::Watchers;
 use crate::headers::OurCookies;
 use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
@@ -60,6 +61,7 @@ pub struct Running {
     present: Arc<Present>,
     chores: Chores,
     throttle: Arc<Throttle>,
+    watchers: Arc<Watchers>,
     access_log: Arc<AccessLog>,
     log_settings: access_log::Settings,
     clock: Clock,
@@ -74,13 +76,14 @@ impl Running {
     pub fn start(config: Config, clock: Clock) -> Result<Self, AssemblyError> {
         let keeper = Arc::new(keeping::keeper(&config.session, config.storage.clone(), &clock)?);
         let throttle = Arc::new(Throttle::new());
+        let watchers = Arc::default();
         let log_settings = config.access_log.clone();
         let access_log = Arc::new(AccessLog::open(&log_settings).map_err(AssemblyError::AccessLog)?);
         let readiness = Readiness::default();
         let admin = start_admin(&config, &readiness)?;
         let (workers, listeners, drain) = (config.workers, config.listeners.clone(), config.timeouts.drain);
         let store = config.session.store;
-        let settings = settings(config, &keeper, &throttle, &access_log, &clock)?;
+        let settings = settings(config, &keeper, &throttle, &watchers, &access_log, &clock)?;
         let present = Arc::new(Present::from_pointee((settings.sessions.clone(), settings.login.clone())));
         let server = Server::start(workers, &listeners, &settings)?;
         let chores = Chores::start(&present, &clock).map_err(ServerError::Thread)?;
@@ -91,6 +94,7 @@ impl Running {
             present,
             chores,
             throttle,
+            watchers,
             access_log,
             log_settings,
             clock,
@@ -115,7 +119,8 @@ impl Running {
         let admin = if moves { start_admin(&config, &self.readiness)? } else { None };
         let (log_settings, listeners, drain) =
             (config.access_log.clone(), config.listeners.clone(), config.timeouts.drain);
-        let settings = settings(config, &self.keeper, &self.throttle, &access_log, &self.clock)?;
+        let settings =
+            settings(config, &self.keeper, &self.throttle, &self.watchers, &access_log, &self.clock)?;
         self.server.reload(&listeners, &settings)?;
         if let Some(shared) = self.keeper.shared() {
             shared.set_lifetime(*settings.sessions.lifetime());
@@ -175,6 +180,7 @@ fn settings(
     config: Config,
     keeper: &Arc<Keeper>,
     throttle: &Arc<Throttle>,
+    watchers: &Arc<Watchers>,
     access_log: &Arc<AccessLog>,
     clock: &Clock,
 ) -> Result<Arc<Settings>, AssemblyError> {
@@ -202,6 +208,7 @@ fn settings(
         public_url: config.public_url,
         sessions: Arc::new(Sessions::new(config.session, keeper.clone(), login.clone())),
         login,
+        watchers: watchers.clone(),
         access_log: access_log.clone(),
         clock: clock.clone(),
     }))

@@ -7,6 +7,7 @@
 
 pub mod access_log;
 pub mod body;
+mod events;
 mod isolate;
 mod live;
 mod memory;
@@ -17,6 +18,7 @@ pub mod refusal;
 mod request_id;
 pub mod settings;
 mod trail;
+pub mod watchers;
 
 use std::cell::{Cell, RefCell};
 use std::pin::{Pin, pin};

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -25,18 +26,21 @@ use crate::session::record::EndReason;
 use crate::session::{Sessions, Visitor};
 
 mod desk;
+mod facts;
 pub mod form;
 pub mod guard;
 pub mod local;
 pub mod page;
 pub mod password;
+mod remembered;
 pub mod settings;
 pub mod target;
 pub mod text;
 pub mod throttle;
 pub mod users;
 
-pub use guard::{NONCE_COOKIES, OWN_COOKIES};
+pub use facts::facts;
+pub use guard::OWN_COOKIES;
 pub use page::Reply;
 pub use settings::{Languages, LocalSettings, LocalUser, Settings, ThrottleSettings};
 
@@ -72,6 +76,8 @@ pub struct Login {
     languages: Languages,
     local: Option<Local>,
     pages: Pages,
+    /// For how long browsers remember a user name, where people want that.
+    remember_name: Duration,
 }
 
 /// `WWW-Authenticate` of every 401: RFC 9110, section 11.6.1, wants one, and browsers leave a scheme they do not know alone.
@@ -90,7 +96,8 @@ impl Login {
         let pages = Pages::new(title, &prefix);
         let limits = settings.throttle;
         let local = settings.local.map(|local| Local::new(local, source, throttle, limits)).transpose()?;
-        Ok(Self { prefix, languages: settings.languages, local, pages })
+        let (languages, remember_name) = (settings.languages, settings.remember_name);
+        Ok(Self { prefix, languages, local, pages, remember_name })
     }
 
     /// How often the people who may log in have changed since the start.
@@ -133,8 +140,10 @@ impl Login {
             ("logout", &(Method::GET | Method::HEAD)) => desk.logout_page(StatusCode::OK, None),
             ("logout", &Method::POST) => desk.sign_out().await,
             ("session", &(Method::GET | Method::HEAD)) => desk.session(),
-            ("login" | "logout", _) => desk.not_allowed("GET, HEAD, POST"),
-            ("session", _) => desk.not_allowed("GET, HEAD"),
+            ("sessions", &(Method::GET | Method::HEAD)) => desk.sessions_page().await,
+            ("sessions", &Method::POST) => desk.end_sessions().await,
+            ("login" | "logout" | "sessions", _) => desk.not_allowed("GET, HEAD, POST"),
+            ("session" | "session/events", _) => desk.not_allowed("GET, HEAD"),
             _ => desk.notice(StatusCode::NOT_FOUND, language.words().not_found),
         }
     }

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
@@ -42,6 +43,7 @@ mod racks;
 mod recognise;
 pub mod record;
 pub mod rights;
+pub mod roster;
 pub mod sealed;
 pub mod settings;
 mod settle;
@@ -75,6 +77,10 @@ pub struct Sessions {
     accounts: Arc<dyn Accounts>,
     serial: u64,
 }
+
+/// In the last minute of a session, and once in so many seconds, other gateways are asked whether it is in use there.
+const LAST_MINUTE: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: u64 = 5;
 
 /// Tells the `Sessions` of one process apart, so that a memo made with keys that are gone is not believed.
 static SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -130,17 +136,30 @@ impl Sessions {
 
     /// Whether a session that something without an end belongs to still lives.
     pub fn is_alive(&self, session: &Arc<Session>, now: Timestamp) -> bool {
+        self.outlook(session, now).is_ok()
+    }
+
+    /// When such a session ends if nothing more happens, or why it has ended.
+    pub fn outlook(&self, session: &Arc<Session>, now: Timestamp) -> Result<Timestamp, EndReason> {
+        let expires = self.lifetime.expires(session);
         match &*self.keeper {
-            Keeper::Shared { shared, .. } if session.is_stale() => shared.look_after(session),
+            Keeper::Shared { shared, .. } => {
+                // Another gateway may have seen it since. Whoever asks does so more than once a second.
+                let near = expires.since(now) < LAST_MINUTE;
+                let in_turn = (now.unix_seconds() + u64::from(session.short())).is_multiple_of(LOOK_AGAIN);
+                if session.is_stale() || near && in_turn {
+                    shared.look_after(session);
+                }
+            }
             Keeper::Django { bridge, .. } => {
                 if !bridge.counts(session, now) {
                     bridge.look_after(session, now);
                 }
-                return session.ended().is_none();
+                return session.ended().map_or(Ok(expires), Err);
             }
-            _ => {}
+            Keeper::Memory(..) | Keeper::Cookie(_) => {}
         }
-        session.ended().is_none() && self.lifetime.verdict(session, now).is_ok()
+        self.lifetime.verdict(session, now).map(|()| expires)
     }
 
     /// Ends the sessions of people whose account is gone, disabled, or has another password than they logged in with.
@@ -196,14 +215,14 @@ impl Sessions {
         }
     }
 
-    /// A token for forms that act on this session: nobody can make it for another one.
-    pub fn csrf_token(&self, session: &Session) -> String {
-        self.keys.token(&[b"session", session.digest().bytes()])
+    /// A token for a form that does this `deed` to this session: nobody can make it for another one, nor for another deed.
+    pub fn csrf_token(&self, session: &Session, deed: &str) -> String {
+        self.keys.token(&[b"session", session.digest().bytes(), deed.as_bytes()])
     }
 
-    /// Whether a form's token belongs to this session.
-    pub fn csrf_matches(&self, session: &Session, token: &str) -> bool {
-        self.keys.knows(token, &[b"session", session.digest().bytes()])
+    /// Whether a form's token belongs to this session and this deed.
+    pub fn csrf_matches(&self, session: &Session, deed: &str, token: &str) -> bool {
+        self.keys.knows(token, &[b"session", session.digest().bytes(), deed.as_bytes()])
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::access_log::AccessLog;
+use super::watchers::Watchers;
 use crate::clock::Clock;
 use crate::headers::{IdentityNames, OurCookies, ResponseHeaders};
 use crate::login::Login;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub sessions: Arc<Sessions>,
     /// How people prove it.
     pub login: Arc<Login>,
+    /// How many streams look at which session.
+    pub watchers: Arc<Watchers>,
     /// Where requests are noted.
     pub access_log: Arc<AccessLog>,
     /// What time it is.

@@ -30,7 +30,11 @@ mod access_log;
 
 mod access;
 mod django;
+mod end_reasons;
 mod login;
+mod own_sessions;
+mod remembered_name;
+mod session_events;
 mod sessions;
 
 mod config;

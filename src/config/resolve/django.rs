@@ -168,8 +168,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::session::Storage;
     use crate::config::{Config, Problems, Source, inspect};
+    use crate::session::Storage;
 
     fn read(django: &str) -> Result<Config, Problems> {
         let text = format!(

@@ -213,8 +213,8 @@ fn check_name(context: &mut Context, name: &str, given: &Cookie, secure: bool) {
         context
             .error(AT, format!("`{name}` is not a name for a cookie\nletters, digits, `-` and `_` are safe"));
     }
-    if crate::login::NONCE_COOKIES.contains(&name) {
-        context.error(AT, format!("`{name}` is the cookie of the login page's form\nuse another name"));
+    if crate::login::OWN_COOKIES.contains(&name) {
+        context.error(AT, format!("`{name}` is a cookie of the login page\nuse another name"));
     }
     let Some(prefix) =
         ["__Host-", "__Secure-"].into_iter().find(|prefix| lower.starts_with(&prefix.to_lowercase()))

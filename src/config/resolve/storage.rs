@@ -14,7 +14,9 @@ pub(super) fn resolve(context: &mut Context, given: &Session, store: StoreKind) 
     match store {
         StoreKind::Memory | StoreKind::Cookie => Storage::Here,
         StoreKind::Sql => sql.map_or_else(|| missing(context, "sql"), Storage::Sql),
-        StoreKind::Django => django.map_or_else(|| missing(context, "django"), |found| Storage::Django(Box::new(found))),
+        StoreKind::Django => {
+            django.map_or_else(|| missing(context, "django"), |found| Storage::Django(Box::new(found)))
+        }
         StoreKind::Redis => Storage::Here,
     }
 }
