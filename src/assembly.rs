@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admin::{Admin, Readiness};
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use crate::admin::{self, Admin, Readiness, Subjects};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::gateway::access_log::{self, AccessLog};
@@ -67,7 +69,7 @@ pub struct Running {
     clock: Clock,
     server: Server,
     admin: Option<Admin>,
-    readiness: Readiness,
+    subjects: Subjects,
     drain: Duration,
 }
 
@@ -79,15 +81,19 @@ impl Running {
         let watchers = Arc::default();
         let log_settings = config.access_log.clone();
         let access_log = Arc::new(AccessLog::open(&log_settings).map_err(AssemblyError::AccessLog)?);
-        let readiness = Readiness::default();
-        let admin = start_admin(&config, &readiness)?;
         let (workers, listeners, drain) = (config.workers, config.listeners.clone(), config.timeouts.drain);
-        let store = config.session.store;
+        let (store, admin) = (config.session.store, config.admin.clone());
         let settings = settings(config, &keeper, &throttle, &watchers, &access_log, &clock)?;
         let present = Arc::new(Present::from_pointee((settings.sessions.clone(), settings.login.clone())));
+        let current = Arc::new(ArcSwap::new(settings.sessions.clone()));
+        let token =
+            Arc::new(ArcSwapOption::new(admin.as_ref().and_then(|admin| admin.token.clone()).map(Arc::new)));
+        let subjects =
+            Subjects { readiness: Readiness::default(), sessions: current, token, clock: clock.clone() };
+        let admin = start_admin(admin.as_ref(), &subjects)?;
         let server = Server::start(workers, &listeners, &settings)?;
         let chores = Chores::start(&present, &clock).map_err(ServerError::Thread)?;
-        readiness.set(true);
+        subjects.readiness.set(true);
         Ok(Self {
             keeper,
             store,
@@ -100,7 +106,7 @@ impl Running {
             clock,
             server,
             admin,
-            readiness,
+            subjects,
             drain,
         })
     }
@@ -114,9 +120,12 @@ impl Running {
             true => self.access_log.clone(),
             false => Arc::new(AccessLog::open(&config.access_log).map_err(AssemblyError::AccessLog)?),
         };
-        let wanted = config.admin.as_ref().map(|admin| admin.address);
-        let moves = wanted != self.admin.as_ref().map(Admin::address);
-        let admin = if moves { start_admin(&config, &self.readiness)? } else { None };
+        let moves = match (&config.admin, &self.admin) {
+            (Some(wanted), Some(admin)) => !admin.is_at(wanted),
+            (wanted, admin) => wanted.is_some() != admin.is_some(),
+        };
+        let wanted = config.admin.clone();
+        let admin = if moves { start_admin(wanted.as_ref(), &self.subjects)? } else { None };
         let (log_settings, listeners, drain) =
             (config.access_log.clone(), config.listeners.clone(), config.timeouts.drain);
         let settings =
@@ -126,6 +135,8 @@ impl Running {
             shared.set_lifetime(*settings.sessions.lifetime());
         }
         self.present.store(Arc::new((settings.sessions.clone(), settings.login.clone())));
+        self.subjects.sessions.store(settings.sessions.clone());
+        self.subjects.token.store(wanted.and_then(|admin| admin.token).map(Arc::new));
         if moves {
             self.admin = admin;
         }
@@ -160,19 +171,22 @@ impl Running {
 
     /// Finishes requests under way, writes the last lines, and ends.
     pub fn stop(self) {
-        self.readiness.set(false);
+        self.subjects.readiness.set(false);
         self.server.stop(self.drain);
         self.chores.stop(&self.present);
         self.access_log.close();
     }
 }
 
-fn start_admin(config: &Config, readiness: &Readiness) -> Result<Option<Admin>, AssemblyError> {
-    let start = |settings: &crate::admin::Settings| {
-        Admin::start(settings, readiness.clone())
+fn start_admin(
+    settings: Option<&admin::Settings>,
+    subjects: &Subjects,
+) -> Result<Option<Admin>, AssemblyError> {
+    let start = |settings: &admin::Settings| {
+        Admin::start(settings, subjects.clone())
             .map_err(|error| AssemblyError::Admin(settings.address, error))
     };
-    config.admin.as_ref().map(start).transpose()
+    settings.map(start).transpose()
 }
 
 /// The pipeline's settings, around what outlives them.

@@ -173,6 +173,7 @@ fn is_secret(path: &[&str]) -> bool {
     matches!(
         path,
         ["keys", _, "secret"]
+            | ["admin", "token"]
             | ["session", "sql", "url"]
             | ["session", "django", "database" | "secret_key" | "secret_key_fallbacks"]
             | ["session", "django", "secret_key_fallbacks", _]

@@ -117,7 +117,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
         headers: headers::response(context, &file.headers, https),
         access_log: access_log(context, &file.access_log.0),
         log: log(context, &file.log),
-        admin: admin::resolve(context, &file.admin.0, &listeners),
+        admin: admin::resolve(context, &file.admin.0, &listeners, state_dir.as_deref()),
         listeners,
         public_url,
         state_dir,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::session::record::{EndReason, Session};
+use crate::session::stored::Stored;
 
 /// The limits of `session:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,11 @@ impl Lifetime {
             (Some(then), Some(absolute)) => idle.min(then.plus(absolute)),
             _ => idle,
         }
+    }
+
+    /// The same of a session as it is kept.
+    pub fn expires_stored(&self, stored: &Stored) -> Timestamp {
+        self.expires(&Session::of(stored.clone()))
     }
 
     /// For how long the cookie of a session is to be kept: until the browser's own session ends, or for so long.

@@ -132,6 +132,23 @@ impl Sessions {
         }
     }
 
+    /// Living sessions in the order of their digests, at most `most`, those behind `after`.
+    pub async fn page(&self, after: Option<Digest>, most: usize) -> Result<Vec<Stored>, StoreError> {
+        if let Keeper::Shared { shared, .. } = &*self.keeper {
+            return shared.page(after, most).await;
+        }
+        let behind = |session: &Arc<Session>| after.is_none_or(|after| *session.digest() > after);
+        // The lowest of all, in one pass: as many are held as are asked for.
+        let mut lowest = std::collections::BTreeMap::new();
+        for session in self.keeper.memory().iter().filter(behind) {
+            lowest.insert(*session.digest(), session);
+            if lowest.len() > most {
+                lowest.pop_last();
+            }
+        }
+        Ok(lowest.into_values().map(|session| session.stored()).collect())
+    }
+
     /// Keeps a new session. Of a sealed one there is no id.
     pub(super) async fn create(&self, draft: Draft) -> Result<(Option<SessionId>, Arc<Session>), StoreError> {
         let (id, session) = match &*self.keeper {

@@ -27,6 +27,7 @@ mod limits;
 mod isolation;
 
 mod access_log;
+mod admin;
 
 mod access;
 mod django;
