@@ -28,6 +28,7 @@ pub mod lifetime;
 pub mod memory;
 pub mod origin;
 pub mod record;
+pub mod redis;
 pub mod settings;
 pub mod sql;
 pub mod store;
