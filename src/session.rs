@@ -45,6 +45,7 @@ pub mod record;
 pub mod rights;
 pub mod roster;
 pub mod sealed;
+pub mod redis;
 pub mod settings;
 mod settle;
 pub mod shared;
