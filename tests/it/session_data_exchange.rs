@@ -560,3 +560,150 @@ fn sealed_in_cookies_a_session_comes_in_pieces_that_no_application_sees() {
     assert_eq!(user(&mut browser), None);
     assert!(!String::from_utf8_lossy(&upstream.bytes()).contains("cloakroom"), "no piece was passed on");
 }
+
+#[test]
+fn a_late_limit_does_not_take_a_new_login_from_the_browser() {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = EchoUpstream::speaking(move |mut conversation| {
+        if conversation.request().is_some() {
+            let _ = wait.lock().expect("whole").recv();
+            let _ = conversation
+                .try_send("HTTP/1.1 200 OK\r\nSession-Expires: 600\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let gateway = TestGateway::before(&upstream, "");
+    let mut browser = Browser::of(&gateway);
+    browser.sign_in("alice");
+    let mut slow = Raw::connect(gateway.address());
+    slow.send(browser.head("GET", "/slow", &[]) + "\r\n");
+    upstream.wait_for(1);
+    browser.sign_in("alice");
+    release.send(()).expect("somebody waits");
+    let late = slow.response();
+    assert_eq!(
+        (late.status, late.headers("set-cookie")),
+        (200, vec![]),
+        "the new cookie would be written over"
+    );
+}
+
+#[test]
+fn a_limit_in_a_response_to_the_old_id_does_not_bring_that_back_to_the_browser() {
+    let upstream = upstream();
+    let gateway = TestGateway::before(&upstream, OPTIONAL);
+    let mut browser = Browser::of(&gateway);
+    browser.sign_in("alice");
+    let old = ticket(&browser);
+    gateway.advance(16 * MINUTE);
+    browser.get("/");
+    assert_ne!(ticket(&browser), old);
+    browser.get("/");
+    // A request that was on its way with the old id: its response reaches the same browser.
+    let answer = say(&mut showing(&gateway, &old), "/", "Session-Expires: 1700");
+    let brings_back = answer.headers("set-cookie").into_iter().any(|cookie| cookie.contains(&old));
+    assert!(!brings_back, "after half a minute the browser would be taken for a thief");
+}
+
+#[test]
+fn a_login_and_a_limit_in_one_response_both_count() {
+    let upstream = upstream();
+    let gateway = TestGateway::before(&upstream, OPTIONAL);
+    for lines in
+        ["Session-Login: \"alice\"|Session-Expires: 300", "Session-Login: \"alice\"|Session-Expires: browser"]
+    {
+        let mut browser = Browser::of(&gateway);
+        say(&mut browser, "/", lines);
+        assert_eq!(user(&mut browser).as_deref(), Some("alice"), "a stranger, {lines}");
+        let mut browser = Browser::of(&gateway);
+        say(&mut browser, "/", "Session-Set: a=1");
+        say(&mut browser, "/", lines);
+        assert_eq!(user(&mut browser).as_deref(), Some("alice"), "a visitor, {lines}");
+    }
+}
+
+#[test]
+fn a_logout_that_keeps_preferences_and_a_limit_in_one_response_both_count() {
+    let upstream = upstream();
+    let yaml = format!("{OPTIONAL}\nsession: {{ preferences: [shared.theme] }}");
+    let gateway = TestGateway::before(&upstream, &yaml);
+    let mut browser = Browser::of(&gateway);
+    browser.sign_in("alice");
+    say(&mut browser, "/", "Session-Set: shared.theme=\"dark\"");
+    say(&mut browser, "/", "Session-Logout: this|Session-Expires: browser");
+    assert_eq!((data(&mut browser).as_deref(), user(&mut browser)), (Some("shared.theme=\"dark\""), None));
+}
+
+#[test]
+fn a_response_that_comes_after_the_logout_brings_nothing_back() {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = EchoUpstream::speaking(move |mut conversation| {
+        if conversation.request().is_some() {
+            let _ = wait.lock().expect("whole").recv();
+            let _ = conversation.try_send(
+                "HTTP/1.1 200 OK\r\nSession-Set: a=1\r\nSession-Expires: 600\r\nContent-Length: 2\r\n\r\nok",
+            );
+        }
+    });
+    let gateway = TestGateway::before(&upstream, "");
+    let mut browser = Browser::of(&gateway);
+    browser.sign_in("alice");
+    let mut slow = Raw::connect(gateway.address());
+    slow.send(browser.head("GET", "/slow", &[]) + "\r\n");
+    upstream.wait_for(1);
+    let old = ticket(&browser);
+    browser.sign_out();
+    release.send(()).expect("somebody waits");
+    let late = slow.response();
+    assert_eq!((late.status, gateway.sessions()), (200, (0, 0)));
+    assert!(!late.headers("set-cookie").iter().any(|cookie| cookie.contains(&old)), "{}", late.head);
+    assert_eq!(showing(&gateway, &old).get("/").status, 302);
+}
+
+#[test]
+fn a_session_is_new_with_its_first_request_only_wherever_it_is_kept() {
+    let (upstream, folder) = (upstream(), tempfile::tempdir().expect("a folder"));
+    let sealed = format!(
+        "{OPTIONAL}\nkeys: [{{ id: k, secret: a-secret-of-at-least-thirty-two-bytes }}]\nsession: {{ store: cookie }}"
+    );
+    let mut wrong = Vec::new();
+    for (store, yaml) in [("memory", OPTIONAL.to_owned()), ("sql", in_sqlite(&folder)), ("cookie", sealed)] {
+        let gateway = TestGateway::before(&upstream, &yaml);
+        let mut browser = Browser::of(&gateway);
+        say(&mut browser, "/", "Session-Set: a=1");
+        for nth in 1..40 {
+            gateway.advance(SECOND);
+            let meta = told(&mut browser, "/", "Session-Meta").expect("told");
+            if nth > 1 && !meta.starts_with("new=?0, ") {
+                wrong.push((store, nth));
+            }
+        }
+    }
+    assert_eq!(wrong, [], "stores, and which of the following requests is new still");
+}
+
+#[test]
+fn a_visitors_first_key_and_a_limit_in_one_response_both_count() {
+    let upstream = upstream();
+    let gateway = TestGateway::before(&upstream, OPTIONAL);
+    let mut browser = Browser::of(&gateway);
+    say(&mut browser, "/", "Session-Set: a=1|Session-Expires: 300");
+    assert_eq!(data(&mut browser).as_deref(), Some("a=1"));
+    gateway.advance(301 * SECOND);
+    assert_eq!(data(&mut browser), None);
+}
+
+#[test]
+fn an_application_that_limits_every_response_does_not_stop_rotation() {
+    let upstream = upstream();
+    let gateway = TestGateway::before(&upstream, OPTIONAL);
+    let mut browser = Browser::of(&gateway);
+    browser.sign_in("alice");
+    let old = ticket(&browser);
+    gateway.advance(16 * MINUTE);
+    say(&mut browser, "/", "Session-Expires: 1700");
+    gateway.advance(MINUTE);
+    say(&mut browser, "/", "Session-Expires: 1700");
+    assert_ne!(ticket(&browser), old);
+}
