@@ -282,7 +282,6 @@ impl Sessions {
         let session = Arc::new(Session::of(stored));
         match self.lifetime.verdict(&session, now).and_then(|()| self.accepts(&session)) {
             Ok(()) => {
-                visitor.new = session.last_seen() == session.created();
                 visitor.session = Some(session);
             }
             Err(reason) => visitor.ended = told(session.identity().and(Some(reason))),
