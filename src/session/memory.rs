@@ -18,11 +18,11 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::clock::Timestamp;
+use crate::session::former::Store;
 use crate::session::id::{Digest, SessionId};
 use crate::session::index::Index;
 use crate::session::lifetime::Lifetime;
 use crate::session::record::{Draft, EndReason, Session};
-use crate::session::former::Store;
 
 type Records = Cache<Digest, Arc<Session>>;
 type Endings = Cache<Digest, EndReason>;
