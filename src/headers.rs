@@ -23,6 +23,7 @@ mod path;
 mod target;
 
 pub use forwarded::Client;
+pub use guard::{is_instruction, is_same_name};
 pub use host::Host;
 pub use inbound::{Inbound, Upgrade, inbound, is_navigation};
 pub use incoming::{Returning, finish, incoming};

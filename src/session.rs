@@ -20,6 +20,7 @@ use crate::session::ticket::Ticket;
 
 pub mod cookie;
 pub mod data;
+pub mod edit;
 pub mod former;
 pub mod id;
 mod index;
@@ -27,7 +28,9 @@ pub mod keys;
 pub mod lifetime;
 pub mod memory;
 pub mod origin;
+pub mod protocol;
 pub mod record;
+pub mod rights;
 pub mod settings;
 pub mod store;
 pub mod stored;

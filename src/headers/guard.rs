@@ -66,6 +66,11 @@ pub fn is_instruction(name: &[u8]) -> bool {
     starts_folded(name, SESSION)
 }
 
+/// Whether applications would take two names for one.
+pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(&one, &other)| fold(one) == fold(other))
+}
+
 const fn fold(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'_' }
 }

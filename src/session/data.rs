@@ -42,6 +42,28 @@ pub struct Entry<'a> {
     pub flash: bool,
 }
 
+/// A key on its own: a name space and a name in it, written `space.name`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DataKey {
+    /// Whose key it is.
+    pub space: Box<str>,
+    /// Its name in there.
+    pub name: Box<str>,
+}
+
+impl DataKey {
+    /// A key of these two parts.
+    pub fn new(space: &str, name: &str) -> Self {
+        Self { space: space.into(), name: name.into() }
+    }
+}
+
+impl std::fmt::Display for DataKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.space, self.name)
+    }
+}
+
 /// The largest number of RFC 9651: an integer, or a decimal in thousandths, has at most fifteen digits.
 pub const LARGEST: i64 = 999_999_999_999_999;
 
@@ -117,8 +139,13 @@ impl Data {
 
     /// The value of a key, given as `space.name`.
     pub fn get(&self, key: &str, now: Timestamp) -> Option<Value<'_>> {
-        let key = split(key)?;
-        self.iter(now).find(|entry| entry.key() == key).map(|entry| entry.value)
+        let (space, name) = key.split_once('.')?;
+        self.find(space, name, now).map(|entry| entry.value)
+    }
+
+    /// The entry of this name in this name space.
+    pub fn find(&self, space: &str, name: &str, now: Timestamp) -> Option<Entry<'_>> {
+        self.iter(now).find(|entry| entry.key() == (space, name))
     }
 
     /// Every entry that has not expired, in order.
@@ -135,11 +162,6 @@ impl Data {
         let mut rest = &*self.0;
         Entries { rest: take_number(&mut rest).map(|_| rest), space: None }
     }
-}
-
-/// A key, `space.name`, in its parts.
-pub fn split(key: &str) -> Option<(&str, &str)> {
-    key.split_once('.')
 }
 
 impl<'a> Entry<'a> {
