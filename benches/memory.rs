@@ -7,12 +7,12 @@ use std::env;
 use std::fs;
 use std::hint::black_box;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
 
 use cloakroom::clock::Timestamp;
 use cloakroom::identity::Identity;
-use cloakroom::session::lifetime::Lifetime;
-use cloakroom::session::memory::MemoryStore;
+use cloakroom::session::data::{Data, Entry, Value};
+use cloakroom::session::memory::{Crowding, MemoryStore, Room};
 use cloakroom::session::record::Draft;
 
 #[global_allocator]
@@ -23,12 +23,16 @@ const NOW: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 const PAGE: u64 = 4096;
 
 /// What is measured: each holds a million of something.
-const PARTS: [(&str, fn()); 3] = [
-    ("sessions of a million people", || keep(person)),
-    ("sessions of one person", || {
-        let one = person(0);
-        keep(|_| one.clone());
+const PARTS: [(&str, fn()); 4] = [
+    ("sessions of a thousand people, with 200 bytes of data", || {
+        let thousand: Vec<_> = (0..1000).map(person).collect();
+        keep(|n| thousand[n as usize % 1000].clone(), 200);
     }),
+    ("sessions of a thousand people, without data", || {
+        let thousand: Vec<_> = (0..1000).map(person).collect();
+        keep(|n| thousand[n as usize % 1000].clone(), 0);
+    }),
+    ("sessions of a million people, without data", || keep(person, 0)),
     ("identities alone", || {
         let people: Vec<_> = (0..SESSIONS).map(person).collect();
         report(&people);
@@ -56,16 +60,20 @@ fn person(n: u32) -> Identity {
     Identity::new(&format!("somebody-{n:08}"), Some(&email), Some(&name), &groups).expect("plain texts")
 }
 
-fn keep(identity: impl Fn(u32) -> Identity) {
-    let hour = Duration::from_secs(3600);
-    let lifetime = Lifetime { idle: hour, absolute: 12 * hour, anonymous: hour, remember: 720 * hour };
-    let store = MemoryStore::new(u64::from(SESSIONS) * 8 / 7 + 1, lifetime);
+fn keep(identity: impl Fn(u32) -> Identity, data: usize) {
+    let room = Room { sessions: u64::from(SESSIONS) * 8 / 7 + 1, bytes: 4 << 30 };
+    let memory = MemoryStore::new(room, Crowding::Ends);
     for n in 0..SESSIONS {
-        store.create(Draft::signed_in(identity(n), false, NOW));
+        // Two values, as a basket and a theme would be: together with their names so many bytes.
+        let text = "x".repeat(data.saturating_sub(16));
+        let entry = |name, value| Entry { space: "app", name, value, expires: None, flash: false };
+        let entries =
+            vec![entry("basket", Value::Text(text.as_str().into())), entry("theme", Value::Integer(7))];
+        let data = (data > 0).then(|| Arc::new(Data::new(1, entries)));
+        memory.create(Draft { data, ..Draft::signed_in(identity(n), false, NOW) });
     }
-    store.sweep();
-    assert_eq!(store.counts(), (u64::from(SESSIONS), 0));
-    report(&store);
+    assert_eq!(memory.counts(), (u64::from(SESSIONS), 0));
+    report(&memory);
 }
 
 /// Prints what the process holds, by the million.

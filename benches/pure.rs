@@ -7,24 +7,30 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cloakroom::access::Access;
 use cloakroom::clock::Timestamp;
 use cloakroom::headers::{
-    HostChoice, IdentityNames, NormalPath, ResponseHeaders, Returning, Rules, finish, inbound, incoming,
-    outgoing,
+    HostChoice, IdentityNames, NormalPath, OurCookies, ResponseHeaders, Returning, Rules, finish, inbound,
+    incoming, outgoing,
 };
 use cloakroom::identity::Identity;
 use cloakroom::message::{Fields, RequestHead, ResponseHead};
 use cloakroom::peer::{Peer, Scheme};
 use cloakroom::route::{HostPattern, Route, Routes};
-use cloakroom::session::cookie::{self, Shown};
-use cloakroom::session::memory::MemoryStore;
+use cloakroom::session::accounts::NoAccounts;
+use cloakroom::session::cookie;
+use cloakroom::session::keeper::Loading;
+use cloakroom::session::memory::{Crowding, MemoryStore, Room};
+use cloakroom::session::origin::Origin;
 use cloakroom::session::record::Draft;
-use cloakroom::session::{CookieSettings, Create, Key, Memo, SameSite, Sessions, Settings, Visitor};
+use cloakroom::session::rights::Rights;
+use cloakroom::session::sign::Arrival;
+use cloakroom::session::{Keeper, Key, Memo, Presented, Recognition, Sessions, Settings, Visitor};
 use cloakroom::wire::{HeadLimits, parse};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use futures_util::FutureExt as _;
 use http::Method;
 use secrecy::SecretBox;
 
@@ -70,7 +76,7 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Set-Cookie: theme=dark; Path=/; SameSite=Lax\r\n\r\n";
 
 fn rules() -> Rules {
-    Rules::new(IdentityNames::default(), ResponseHeaders::default(), Vec::new())
+    Rules::new(IdentityNames::default(), &[], ResponseHeaders::default(), Vec::new())
 }
 
 fn head(bytes: &[u8]) -> RequestHead {
@@ -81,38 +87,28 @@ fn head(bytes: &[u8]) -> RequestHead {
 const MANY: usize = 1_000_000;
 const STRIDE: usize = 611_953;
 
-fn settings() -> Settings {
-    let hour = Duration::from_secs(3600);
-    let cookie = CookieSettings {
-        name: NAME.to_owned(),
-        secure: true,
-        same_site: SameSite::Lax,
-        path: "/".to_owned(),
-        domain: None,
-        partitioned: false,
-    };
-    Settings {
-        idle: hour,
-        absolute: 12 * hour,
-        anonymous: hour,
-        remember: 720 * hour,
-        cookie,
-        max_sessions: 2 * MANY as u64,
-        keys: vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }],
-        create: Create::Lazy,
-    }
-}
+const ROOM: Room = Room { sessions: 2 * MANY as u64, bytes: 4 << 30 };
 
 fn sessions() -> Sessions {
-    let settings = settings();
-    let store = Arc::new(MemoryStore::new(settings.max_sessions, settings.lifetime()));
-    Sessions::new(settings, store)
+    let keys = vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }];
+    let keeper = Keeper::Memory(MemoryStore::new(ROOM, Crowding::Ends), Loading::nothing());
+    Sessions::new(Settings { keys, ..Settings::default() }, Arc::new(keeper), Arc::new(NoAccounts))
 }
 
 /// Signs somebody in; answers with `name=value`.
 fn sign_in(sessions: &Sessions) -> String {
-    let (ticket, _) = sessions.sign_in(&Visitor::nobody(), alice(), false, NOW);
-    ticket.set_cookie().split(';').next().expect("a pair").to_owned()
+    let arrival = Arrival { identity: alice(), credential: 0, remember: false, origin: Origin::default() };
+    let signed_in = sessions.sign_in(&Visitor::nobody(), arrival, NOW).now_or_never();
+    let (tickets, _) = signed_in.expect("memory never waits").expect("memory is never away");
+    tickets[0].set_cookie().split(';').next().expect("a pair").to_owned()
+}
+
+/// Who asks, when memory knows.
+fn recognised(sessions: &Sessions, shown: &Presented, memo: &mut Memo) -> Visitor {
+    match sessions.recognise(shown, memo, NOW, true) {
+        Recognition::Is(visitor) => visitor,
+        Recognition::Unsure => unreachable!("memory always knows"),
+    }
 }
 
 fn alice() -> Identity {
@@ -120,14 +116,14 @@ fn alice() -> Identity {
     Identity::new("alice", Some("alice@example.com"), Some("Alice Example"), &groups).expect("a plain name")
 }
 
-fn shown(pair: &str) -> Shown {
+fn shown(pair: &str) -> Presented {
     let mut fields = Fields::new();
     fields.append("Cookie", pair);
     taken(fields)
 }
 
-fn taken(mut fields: Fields) -> Shown {
-    cookie::take(&mut fields, NAME, &["cloakroom-login"])
+fn taken(mut fields: Fields) -> Presented {
+    Presented::Ids(cookie::take(&mut fields, NAME, &["cloakroom-login"]))
 }
 
 /// Heads from bytes, and what is in them.
@@ -173,6 +169,9 @@ fn routes(criterion: &mut Criterion) {
             upstream: 0,
             strip_prefix: None,
             keep_encoded_slash: false,
+            activity: true,
+            session: Rights::new("app", None, None, false),
+            session_headers: Vec::new(),
         };
         let by_path = Routes::new((0..count).map(|n| route(n, HostPattern::Any)).collect());
         let host = |n: usize| HostPattern::Exact(format!("app-{}.example.com", n % (count / 5)));
@@ -194,7 +193,7 @@ fn on_the_way(criterion: &mut Criterion) {
     let rules = rules();
     let remote = Some(SocketAddr::from(([192, 0, 2, 1], 50_000)));
     let peer = Peer { remote, local_port: Some(443), scheme: Scheme::Https };
-    let visitor = sessions.recognise(&taken(head(&bytes).fields), &mut Memo::default(), NOW);
+    let visitor = recognised(&sessions, &taken(head(&bytes).fields), &mut Memo::default());
     let arrived = |head| inbound(head, &peer, &rules, || "0".repeat(32).into()).expect("a good request");
     criterion.bench_function("inbound", |bench| {
         bench.iter_batched(|| head(&bytes), arrived, BatchSize::SmallInput);
@@ -206,9 +205,10 @@ fn on_the_way(criterion: &mut Criterion) {
     });
     criterion.bench_function("incoming", |bench| {
         let answer = || parse::response(RESPONSE, &LIMITS).expect("a response").expect("a whole one").0.0;
+        let ours = OurCookies::new(NAME, &[]);
         let returning = Returning { request_id: "0123456789abcdef", secure: true, now: NOW, keeps: &[] };
         let back = |head: &mut ResponseHead| {
-            incoming(head, &[NAME]);
+            incoming(head, &ours);
             finish(head, &rules, &returning);
         };
         bench.iter_batched_ref(answer, back, BatchSize::SmallInput);
@@ -220,27 +220,27 @@ fn recognition(criterion: &mut Criterion) {
     let forged = taken(head(&request(&format!("{NAME}={}", "A".repeat(64)))).fields);
     let few = sessions();
     criterion.bench_function("refuse a forged ticket by its MAC", |bench| {
-        bench.iter(|| few.recognise(black_box(&forged), &mut Memo::default(), NOW));
+        bench.iter(|| recognised(&few, black_box(&forged), &mut Memo::default()));
     });
     for count in [1, MANY] {
         // Made when the first of those that need it runs: a million people take seconds to sign in.
         let signed_in = LazyCell::new(|| {
             let sessions = sessions();
             let shown: Vec<_> = (0..count).map(|_| shown(&sign_in(&sessions))).collect();
-            assert!(sessions.recognise(&shown[0], &mut Memo::default(), NOW).identity().is_some());
+            assert!(recognised(&sessions, &shown[0], &mut Memo::default()).identity().is_some());
             (sessions, shown)
         });
         criterion.bench_function(&format!("recognise by the connection's memo, {count} live"), |bench| {
             let (sessions, shown) = &*signed_in;
             let mut memo = Memo::default();
-            bench.iter(|| sessions.recognise(black_box(&shown[0]), &mut memo, NOW));
+            bench.iter(|| recognised(sessions, black_box(&shown[0]), &mut memo));
         });
         criterion.bench_function(&format!("recognise by the store, {count} live"), |bench| {
             let (sessions, shown) = &*signed_in;
             let mut at = 0;
             bench.iter(|| {
                 at = (at + STRIDE) % count;
-                sessions.recognise(black_box(&shown[at]), &mut Memo::default(), NOW)
+                recognised(sessions, black_box(&shown[at]), &mut Memo::default())
             });
         });
     }
@@ -250,7 +250,7 @@ fn recognition(criterion: &mut Criterion) {
 fn look_ups(criterion: &mut Criterion) {
     for count in [1, MANY] {
         let stored = LazyCell::new(|| {
-            let store = MemoryStore::new(2 * MANY as u64, settings().lifetime());
+            let store = MemoryStore::new(ROOM, Crowding::Ends);
             let create = |_| *store.create(Draft::signed_in(alice(), false, NOW)).1.digest();
             let digests: Vec<_> = (0..count).map(create).collect();
             (store, digests)

@@ -39,6 +39,11 @@ pub struct Only {
 pub struct Pass<'a>(Option<&'a Session>);
 
 impl<'a> Pass<'a> {
+    /// With which session; none on a public route.
+    pub fn session(&self) -> Option<&'a Session> {
+        self.0
+    }
+
     /// Who is passing, if anybody is logged in.
     pub fn identity(&self) -> Option<&'a Identity> {
         self.0.and_then(Session::identity)

@@ -9,18 +9,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admin::{Admin, Readiness};
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use crate::admin::{self, Admin, Readiness, Subjects};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::gateway::access_log::{self, AccessLog};
 use crate::gateway::settings::Settings;
-use crate::login::Login;
+use crate::gateway::watchers::Watchers;
+use crate::headers::OurCookies;
 use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
+use crate::login::{Login, OWN_COOKIES};
 use crate::server::{ListenAddress, Server, ServerError};
-use crate::session::Sessions;
-use crate::session::memory::MemoryStore;
+use crate::session::store::StoreError;
+use crate::session::{Keeper, Sessions, StoreKind};
 use crate::upstream;
+use chores::{Chores, Present};
+
+mod chores;
+mod keeping;
 
 /// Why a configuration cannot be run, though nothing is wrong with its text.
 #[derive(Debug, thiserror::Error)]
@@ -37,59 +45,98 @@ pub enum AssemblyError {
     /// The access log's file.
     #[error("cannot open the access log: {0}")]
     AccessLog(io::Error),
+    /// The store of sessions.
+    #[error("cannot use the session store: {0}")]
+    Store(StoreError),
+    /// Sessions cannot move while people are signed in.
+    #[error("`session.store` was changed: that takes a restart")]
+    OtherStore,
     /// The admin listener.
     #[error("cannot listen on {0} for operators (`admin: off` goes without): {1}")]
     Admin(SocketAddr, io::Error),
 }
 
-/// How often the store is swept.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-
 /// A running gateway.
 pub struct Running {
-    store: Arc<MemoryStore>,
+    keeper: Arc<Keeper>,
+    store: StoreKind,
+    present: Arc<Present>,
+    chores: Chores,
     throttle: Arc<Throttle>,
+    watchers: Arc<Watchers>,
     access_log: Arc<AccessLog>,
     log_settings: access_log::Settings,
     clock: Clock,
     server: Server,
     admin: Option<Admin>,
-    readiness: Readiness,
+    subjects: Subjects,
     drain: Duration,
 }
 
 impl Running {
     /// Starts everything, or nothing.
     pub fn start(config: Config, clock: Clock) -> Result<Self, AssemblyError> {
-        let store = Arc::new(MemoryStore::new(config.session.max_sessions, config.session.lifetime()));
+        let keeper = Arc::new(keeping::keeper(&config.session, config.storage.clone(), &clock)?);
         let throttle = Arc::new(Throttle::new());
+        let watchers = Arc::default();
         let log_settings = config.access_log.clone();
         let access_log = Arc::new(AccessLog::open(&log_settings).map_err(AssemblyError::AccessLog)?);
-        let readiness = Readiness::default();
-        let admin = start_admin(&config, &readiness)?;
         let (workers, listeners, drain) = (config.workers, config.listeners.clone(), config.timeouts.drain);
-        let settings = settings(config, &store, &throttle, &access_log, &clock)?;
+        let (store, admin) = (config.session.store, config.admin.clone());
+        let settings = settings(config, &keeper, &throttle, &watchers, &access_log, &clock)?;
+        let present = Arc::new(Present::from_pointee((settings.sessions.clone(), settings.login.clone())));
+        let current = Arc::new(ArcSwap::new(settings.sessions.clone()));
+        let token =
+            Arc::new(ArcSwapOption::new(admin.as_ref().and_then(|admin| admin.token.clone()).map(Arc::new)));
+        let subjects =
+            Subjects { readiness: Readiness::default(), sessions: current, token, clock: clock.clone() };
+        let admin = start_admin(admin.as_ref(), &subjects)?;
         let server = Server::start(workers, &listeners, &settings)?;
-        sweep_now_and_then(&store).map_err(ServerError::Thread)?;
-        readiness.set(true);
-        Ok(Self { store, throttle, access_log, log_settings, clock, server, admin, readiness, drain })
+        let chores = Chores::start(&present, &clock).map_err(ServerError::Thread)?;
+        subjects.readiness.set(true);
+        Ok(Self {
+            keeper,
+            store,
+            present,
+            chores,
+            throttle,
+            watchers,
+            access_log,
+            log_settings,
+            clock,
+            server,
+            admin,
+            subjects,
+            drain,
+        })
     }
 
     /// Goes on with a new configuration; on any error everything is as before.
     pub fn reload(&mut self, config: Config) -> Result<(), AssemblyError> {
+        if config.session.store != self.store {
+            return Err(AssemblyError::OtherStore);
+        }
         let access_log = match config.access_log == self.log_settings {
             true => self.access_log.clone(),
             false => Arc::new(AccessLog::open(&config.access_log).map_err(AssemblyError::AccessLog)?),
         };
-        let wanted = config.admin.as_ref().map(|admin| admin.address);
-        let moves = wanted != self.admin.as_ref().map(Admin::address);
-        let admin = if moves { start_admin(&config, &self.readiness)? } else { None };
+        let moves = match (&config.admin, &self.admin) {
+            (Some(wanted), Some(admin)) => !admin.is_at(wanted),
+            (wanted, admin) => wanted.is_some() != admin.is_some(),
+        };
+        let wanted = config.admin.clone();
+        let admin = if moves { start_admin(wanted.as_ref(), &self.subjects)? } else { None };
         let (log_settings, listeners, drain) =
             (config.access_log.clone(), config.listeners.clone(), config.timeouts.drain);
-        let lifetime = config.session.lifetime();
-        let settings = settings(config, &self.store, &self.throttle, &access_log, &self.clock)?;
+        let settings =
+            settings(config, &self.keeper, &self.throttle, &self.watchers, &access_log, &self.clock)?;
         self.server.reload(&listeners, &settings)?;
-        self.store.set_lifetime(lifetime);
+        if let Some(shared) = self.keeper.shared() {
+            shared.set_lifetime(*settings.sessions.lifetime());
+        }
+        self.present.store(Arc::new((settings.sessions.clone(), settings.login.clone())));
+        self.subjects.sessions.store(settings.sessions.clone());
+        self.subjects.token.store(wanted.and_then(|admin| admin.token).map(Arc::new));
         if moves {
             self.admin = admin;
         }
@@ -118,44 +165,36 @@ impl Running {
     }
 
     /// The sessions, for looking.
-    pub fn store(&self) -> &Arc<MemoryStore> {
-        &self.store
+    pub fn keeper(&self) -> &Arc<Keeper> {
+        &self.keeper
     }
 
     /// Finishes requests under way, writes the last lines, and ends.
     pub fn stop(self) {
-        self.readiness.set(false);
+        self.subjects.readiness.set(false);
         self.server.stop(self.drain);
+        self.chores.stop(&self.present);
         self.access_log.close();
     }
 }
 
-/// Frees what expired sessions hold, also when nobody comes by. The thread ends with the store.
-fn sweep_now_and_then(store: &Arc<MemoryStore>) -> io::Result<()> {
-    let store = Arc::downgrade(store);
-    let sweep = move || {
-        loop {
-            std::thread::sleep(SWEEP_EVERY);
-            let Some(store) = store.upgrade() else { return };
-            store.sweep();
-        }
-    };
-    std::thread::Builder::new().name("sweeper".to_owned()).spawn(sweep).map(drop)
-}
-
-fn start_admin(config: &Config, readiness: &Readiness) -> Result<Option<Admin>, AssemblyError> {
-    let start = |settings: &crate::admin::Settings| {
-        Admin::start(settings, readiness.clone())
+fn start_admin(
+    settings: Option<&admin::Settings>,
+    subjects: &Subjects,
+) -> Result<Option<Admin>, AssemblyError> {
+    let start = |settings: &admin::Settings| {
+        Admin::start(settings, subjects.clone())
             .map_err(|error| AssemblyError::Admin(settings.address, error))
     };
-    config.admin.as_ref().map(start).transpose()
+    settings.map(start).transpose()
 }
 
 /// The pipeline's settings, around what outlives them.
 fn settings(
     config: Config,
-    store: &Arc<MemoryStore>,
+    keeper: &Arc<Keeper>,
     throttle: &Arc<Throttle>,
+    watchers: &Arc<Watchers>,
     access_log: &Arc<AccessLog>,
     clock: &Clock,
 ) -> Result<Arc<Settings>, AssemblyError> {
@@ -168,7 +207,10 @@ fn settings(
     let users_file = config.login.local.as_ref().and_then(|local| local.users_file.clone());
     let source = users_file.map(users_source);
     let login = Login::new(config.login, &config.reserved_prefix, source, throttle.clone())?;
+    let login = Arc::new(login);
+    let our_cookies = OurCookies::new(&config.session.cookie.name, &OWN_COOKIES);
     Ok(Arc::new(Settings {
+        our_cookies,
         names: config.identity,
         response_headers: config.headers,
         trusted_proxies: config.trusted_proxies,
@@ -178,8 +220,9 @@ fn settings(
         timeouts: config.timeouts,
         reserved_prefix: config.reserved_prefix.trim_end_matches('/').to_owned(),
         public_url: config.public_url,
-        sessions: Arc::new(Sessions::new(config.session, store.clone())),
-        login: Arc::new(login),
+        sessions: Arc::new(Sessions::new(config.session, keeper.clone(), login.clone())),
+        login,
+        watchers: watchers.clone(),
         access_log: access_log.clone(),
         clock: clock.clone(),
     }))

@@ -22,6 +22,7 @@ pub mod man;
 pub mod program_log;
 pub mod schema;
 pub mod serve;
+pub mod sessions;
 pub mod users;
 
 /// The exit code for a bad configuration (EX_CONFIG of sysexits.h).
@@ -49,12 +50,14 @@ pub enum Command {
     Explain(explain::Args),
     /// Write a commented configuration to start from
     Init(init::Args),
-    /// Print the JSON Schema of the configuration
+    /// Print the JSON Schema of the configuration, or the tables of a database
     Schema(schema::Args),
     /// Hash a password for `users`
     HashPassword(hash_password::Args),
     /// Add, list and remove users in a users file
     Users(users::Args),
+    /// List, show and end the sessions of a running gateway
+    Sessions(sessions::Args),
     /// Ask a running gateway whether it is ready
     Healthcheck(healthcheck::Args),
     /// Print completions for a shell
@@ -77,6 +80,7 @@ impl Command {
             Command::Schema(args) => schema::run(args),
             Command::HashPassword(args) => ended(hash_password::run(&args)),
             Command::Users(args) => ended(users::run(&args)),
+            Command::Sessions(args) => ended(sessions::run(&args)),
             Command::Healthcheck(args) => ended(healthcheck::run(&args)),
             Command::Completions(args) => ended(completions::run(&args, Cli::command())),
             Command::Man(args) => ended(man::run(&args, Cli::command())),

@@ -91,6 +91,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Sessions, their cookie and the keys.
     pub session: session::Settings,
+    /// What the store of sessions needs to know.
+    pub storage: session::Storage,
     /// How people log in. `users` are those in the configuration; those in `users_file` come from [`users::load`].
     pub login: login::Settings,
     /// A line for every request.
@@ -162,14 +164,21 @@ fn build(source: &Source, makes_keys: bool) -> Result<Config, Problems> {
 
 /// Maps whose keys are the operator's own.
 fn keeps_all_keys(path: &str) -> bool {
-    matches!(path, "login.local.users" | "headers.response.set")
+    let of_a_route = path.starts_with("routes[") && path.ends_with("].session_headers");
+    of_a_route || matches!(path, "login.local.users" | "headers.response.set")
 }
 
 /// Values that are never shown.
 fn is_secret(path: &[&str]) -> bool {
     matches!(
         path,
-        ["keys", _, "secret"] | ["login", "local", "users", _] | ["login", "local", "users", _, "password"]
+        ["keys", _, "secret"]
+            | ["admin", "token"]
+            | ["session", "sql", "url"]
+            | ["session", "django", "database" | "secret_key" | "secret_key_fallbacks"]
+            | ["session", "django", "secret_key_fallbacks", _]
+            | ["login", "local", "users", _]
+            | ["login", "local", "users", _, "password"]
     )
 }
 

@@ -7,14 +7,18 @@
 
 pub mod access_log;
 pub mod body;
+mod events;
 mod isolate;
 mod live;
+mod memory;
 mod own_pages;
 pub mod pages;
 pub mod record;
 pub mod refusal;
 mod request_id;
 pub mod settings;
+mod trail;
+pub mod watchers;
 
 use std::cell::{Cell, RefCell};
 use std::pin::{Pin, pin};
@@ -24,16 +28,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::access::Denied;
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
-use crate::login::{Login, NONCE_COOKIES};
-use crate::message::{RequestHead, ResponseHead};
-use crate::peer::{Peer, Scheme};
-use crate::route::Routes;
+use crate::login::OWN_COOKIES;
+use crate::message::{Fields, RequestHead, ResponseHead};
+use crate::peer::Peer;
+use crate::route::{self, Route, Routes};
+use crate::session::origin::Origin;
 use crate::session::record::Session;
-use crate::session::{Memo, Sessions, Visitor, cookie};
+use crate::session::{Memo, Occasion, Presented, Recognition, Sessions, Visitor};
 use crate::upstream::exchange::{Answer, Tunnel};
 use crate::upstream::{HostHeader, Upstream};
 use body::Body;
@@ -44,6 +48,7 @@ use pages::Asked;
 use record::Record;
 use refusal::Refusal;
 use settings::Settings;
+use trail::Trail;
 
 /// The pipeline of one worker.
 #[derive(Debug)]
@@ -96,18 +101,31 @@ enum Decision<'g> {
     Reply(Reply),
     /// It is for one of our own pages.
     OwnPage(Box<Visit>),
+    /// It goes to an upstream, once it is known who asks: the cookies that tell.
+    Approach(Box<Approach<'g>>, Presented),
     /// It goes to an upstream.
     Forward(Forward<'g>),
 }
 
+/// A request whose visitor is not known yet.
+struct Approach<'g> {
+    route: &'g Route,
+    inbound: Inbound,
+    body: RequestBody,
+    memo: Rc<RefCell<Memo>>,
+}
+
 /// A request on its way to an upstream.
 struct Forward<'g> {
+    route: &'g Route,
     upstream: &'g Upstream,
     outgoing: RequestHead,
     body: RequestBody,
     visitor: Visitor,
-    /// A visitor without a session may be given one.
-    greets: bool,
+    /// Where the request comes from, where its session may be asked about that.
+    origin: Origin,
+    /// Something that is delivered once waits for this upstream: it is taken out of the session first.
+    flash: Option<Rc<RefCell<Memo>>>,
 }
 
 /// What one step hands to the next when there is something to say to the client.
@@ -119,20 +137,18 @@ struct Reply {
     tunnel: Option<(Tunnel, Option<Arc<Session>>)>,
 }
 
-/// What is known of a request while it is answered; outlives a refusal.
-#[derive(Default)]
-struct Trail {
-    asked: Option<Asked>,
-    request_id: Option<Rc<str>>,
-    secure: bool,
-}
-
 impl Gateway {
     /// A gateway as configured. `stopping` is set when streams without end must end.
     pub fn new(settings: Arc<Settings>, stopping: Rc<Cell<bool>>) -> Self {
         let trusted = settings.trusted_proxies.clone();
+        let session_headers = route::session_headers(&settings.routes);
         Self {
-            rules: Rc::new(Rules::new(settings.names.clone(), settings.response_headers.clone(), trusted)),
+            rules: Rc::new(Rules::new(
+                settings.names.clone(),
+                &session_headers,
+                settings.response_headers.clone(),
+                trusted,
+            )),
             routes: Routes::new(settings.routes.clone()),
             upstreams: settings
                 .upstreams
@@ -150,7 +166,7 @@ impl Gateway {
     }
 
     /// Whether a session that opened a tunnel still lives.
-    pub fn is_alive(&self, session: &Session) -> bool {
+    pub fn is_alive(&self, session: &Arc<Session>) -> bool {
         self.sessions().is_alive(session, self.settings.clock.now())
     }
 
@@ -199,14 +215,21 @@ impl Gateway {
         trail: &mut Trail,
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
-        let Forward { upstream, outgoing, body, visitor, greets } =
-            match self.decide(arrival, now, trail, record)? {
-                Decision::Reply(reply) => return Ok(reply),
-                Decision::OwnPage(visit) => {
-                    return self.in_time(Box::pin(self.page(*visit, now, record)).as_mut()).await?;
-                }
-                Decision::Forward(forward) => forward,
-            };
+        let mut forward = match self.decide(arrival, now, trail, record)? {
+            Decision::Reply(reply) => return Ok(reply),
+            Decision::OwnPage(visit) => {
+                return self.in_time(Box::pin(self.page(*visit, now, record)).as_mut()).await?;
+            }
+            Decision::Approach(approach, shown) => {
+                let visitor = Box::pin(self.enquire(&approach, &shown, now, trail)).await?;
+                self.admit(*approach, visitor, now, trail, record)?
+            }
+            Decision::Forward(forward) => forward,
+        };
+        if let Some(memo) = forward.flash.take() {
+            Box::pin(self.deliver(&mut forward, &memo, now)).await?;
+        }
+        let Forward { route, upstream, outgoing, body, visitor, origin, .. } = forward;
         let answered = {
             let answered = pin!(upstream.send(&outgoing, body));
             self.in_time(answered).await
@@ -215,10 +238,17 @@ impl Gateway {
             .and_then(|answered| answered.map_err(|error| Refusal::of_upstream(upstream.name(), error)))
             .inspect_err(|_| trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields)))?;
         record.answered();
-        let mut reply = self.returned(answer, &visitor);
-        if greets && let Some(ticket) = self.sessions().greet(&visitor, now) {
-            set_cookie(&mut reply.head, ticket.set_cookie());
-            reply.keeps = WITH_COOKIE;
+        let (mut reply, instructions) = self.returned(answer, &visitor);
+        if route.access.looks_at_sessions() {
+            if instructions.is_some() || self.sessions().is_due(&visitor) {
+                let occasion = Occasion { now, origin };
+                let settling = self.settle(&mut reply, route, &visitor, instructions, occasion);
+                Box::pin(settling).await.inspect_err(|_| {
+                    trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields));
+                })?;
+            }
+        } else if instructions.is_some() {
+            tracing::warn!(route = %route.name, "session instructions on a public route are not carried out");
         }
         Ok(reply)
     }
@@ -260,11 +290,30 @@ impl Gateway {
         let route = route.map_err(|none| trail.refused(&inbound, none.into()))?;
         record.route(&route.name);
         let shown = self.take_cookies(&mut inbound);
-        let looks_at_sessions = route.access.looks_at_sessions();
-        let visitor = match looks_at_sessions {
-            true => self.sessions().recognise(&shown, &mut memo.borrow_mut(), now),
-            false => Visitor::nobody(),
-        };
+        let approach = Approach { route, inbound, body, memo };
+        if !route.access.looks_at_sessions() {
+            return self.admit(approach, Visitor::nobody(), now, trail, record).map(Decision::Forward);
+        }
+        let recognition =
+            self.sessions().recognise(&shown, &mut approach.memo.borrow_mut(), now, route.activity);
+        match recognition {
+            Recognition::Is(visitor) => {
+                self.admit(approach, visitor, now, trail, record).map(Decision::Forward)
+            }
+            Recognition::Unsure => Ok(Decision::Approach(Box::new(approach), shown)),
+        }
+    }
+
+    /// The questions that need to know who asks.
+    fn admit<'g>(
+        &'g self,
+        approach: Approach<'g>,
+        visitor: Visitor,
+        now: Timestamp,
+        trail: &mut Trail,
+        record: &mut Record,
+    ) -> Result<Forward<'g>, Refusal> {
+        let Approach { route, inbound, body, memo } = approach;
         record.visitor(&visitor);
         let pass = route.access.admit(visitor.session(), now).map_err(|denied| {
             let refusal = trail.refused(&inbound, Refusal::Access(denied));
@@ -277,12 +326,22 @@ impl Gateway {
             HostHeader::Fixed(name) => HostChoice::Name(name),
             HostHeader::Preserve | HostHeader::Upstream => HostChoice::Preserve,
         };
-        let outgoing = headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
-        Ok(Decision::Forward(Forward { upstream, outgoing, body, visitor, greets: looks_at_sessions }))
+        let origin = Origin::of(inbound.client.ip, inbound.fields.get("user-agent").unwrap_or_default());
+        let mut outgoing =
+            headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
+        let mut flash = None;
+        if let Some(session) = pass.session() {
+            if self.delivers(&outgoing, route) && self.sessions().has_flash(session, &route.session, now) {
+                flash = Some(memo);
+            } else {
+                self.tell(&mut outgoing.fields, route, &visitor, session.data().as_deref(), &memo, now);
+            }
+        }
+        Ok(Forward { route, upstream, outgoing, body, visitor, origin, flash })
     }
 
-    /// How the upstream's answer returns.
-    fn returned(&self, answer: Answer, visitor: &Visitor) -> Reply {
+    /// How the upstream's answer returns, and what it wants remembered.
+    fn returned(&self, answer: Answer, visitor: &Visitor) -> (Reply, Option<Box<Fields>>) {
         let (mut head, body, tunnel) = match answer {
             Answer::Response(head, body) if body.is_event_stream() && !body.is_end() => {
                 let session = visitor.session_held().cloned();
@@ -294,9 +353,8 @@ impl Gateway {
                 (head, Body::Empty, Some((tunnel, visitor.session_held().cloned())))
             }
         };
-        let our_cookies = [self.sessions().cookie_name(), NONCE_COOKIES[0], NONCE_COOKIES[1]];
-        headers::incoming(&mut head, &our_cookies);
-        Reply { keeps: &[], head, body, tunnel }
+        let instructions = headers::incoming(&mut head, &self.settings.our_cookies);
+        (Reply { keeps: &[], head, body, tunnel }, instructions)
     }
 
     /// What a refused request is answered with.
@@ -319,43 +377,11 @@ impl Gateway {
         Reply { keeps: &[], head, body: Body::Full(Bytes::new()), tunnel: None }
     }
 
-    fn take_cookies(&self, inbound: &mut Inbound) -> cookie::Shown {
-        cookie::take(&mut inbound.fields, self.sessions().cookie_name(), &NONCE_COOKIES)
+    fn take_cookies(&self, inbound: &mut Inbound) -> Presented {
+        self.sessions().take_cookies(&mut inbound.fields, &OWN_COOKIES)
     }
 
     fn sessions(&self) -> &Sessions {
         &self.settings.sessions
-    }
-}
-
-impl Trail {
-    /// The request's id; one that could not even be read is given one now.
-    fn request_id(&mut self) -> Rc<str> {
-        self.request_id.get_or_insert_with(request_id::fresh).clone()
-    }
-
-    fn follow(&mut self, inbound: &Inbound) {
-        self.request_id = Some(inbound.request_id.clone());
-        self.secure = inbound.client.scheme == Scheme::Https;
-    }
-
-    /// Keeps of a request what its refusal needs to know.
-    fn refused(&mut self, inbound: &Inbound, refusal: Refusal) -> Refusal {
-        self.asked = Some(Asked::of(&inbound.method, &inbound.fields));
-        refusal
-    }
-
-    fn denied(&mut self, denied: Denied, inbound: &Inbound, login: &Login, visitor: &Visitor) {
-        if let (Some(asked), Denied::LoginNeeded | Denied::LoginTooOld) = (&mut self.asked, denied) {
-            asked.needs_login(inbound, login, visitor.ended());
-        }
-    }
-}
-
-/// Adds one of our cookies; nobody between here and the browser may keep the response for others.
-fn set_cookie(head: &mut ResponseHead, value: &str) {
-    head.fields.append("Set-Cookie", value);
-    if !head.fields.lists("cache-control", "no-store") {
-        head.fields.set("Cache-Control", "no-store");
     }
 }

@@ -26,7 +26,7 @@ pub use forwarded::Client;
 pub use guard::{is_instruction, is_same_name};
 pub use host::Host;
 pub use inbound::{Inbound, Upgrade, inbound, is_navigation};
-pub use incoming::{Returning, finish, incoming};
+pub use incoming::{OurCookies, Returning, finish, incoming};
 pub use outgoing::{HostChoice, outgoing};
 pub use path::{InvalidPath, NormalPath};
 
@@ -81,10 +81,16 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Rules from the configuration. `trusted_proxies` empty: nobody's forwarding headers are believed.
-    pub fn new(names: IdentityNames, response: ResponseHeaders, trusted_proxies: Vec<IpNet>) -> Self {
+    /// Rules from the configuration. `trusted_proxies` empty: nobody's forwarding headers are believed. `session_headers` are
+    /// names that sessions are told under.
+    pub fn new(
+        names: IdentityNames,
+        session_headers: &[String],
+        response: ResponseHeaders,
+        trusted_proxies: Vec<IpNet>,
+    ) -> Self {
         let hsts = response.hsts.map(|age| format!("max-age={}", age.as_secs()));
-        Self { guard: Guard::new(&names), names, response, hsts, trusted_proxies }
+        Self { guard: Guard::new(&names, session_headers), names, response, hsts, trusted_proxies }
     }
 
     /// Removes from trailers, either way, what only a header section may say: everything of ours, of the connection,
@@ -158,7 +164,7 @@ mod tests {
 
     #[test]
     fn trailers_say_nothing_that_only_a_head_may_say() {
-        let rules = Rules::new(IdentityNames::default(), ResponseHeaders::default(), Vec::new());
+        let rules = Rules::new(IdentityNames::default(), &[], ResponseHeaders::default(), Vec::new());
         let mut trailers = Fields::new();
         let refused = [
             "X_Auth_User",

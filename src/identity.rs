@@ -6,11 +6,14 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// A person who has proved who they are. All texts are one, shared by every copy: a million sessions may hold one each.
+/// A person who has proved who they are. Every copy shares the texts: a million sessions may hold one each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct Identity(Arc<Texts>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Texts {
     /// User, e-mail address, name, groups; then the same four as header values, each only where it differs.
-    text: Arc<str>,
+    text: Box<str>,
     /// Where each of these ends.
     ends: [u16; 2 * FACTS],
 }
@@ -103,7 +106,7 @@ impl Identity {
             text.push_str(part);
             *end = u16::try_from(text.len()).map_err(|_| InvalidIdentity::TooMuch)?;
         }
-        Ok(Self { text: text.into(), ends })
+        Ok(Self(Arc::new(Texts { text: text.into(), ends })))
     }
 
     /// The canonical user name.
@@ -133,6 +136,11 @@ impl Identity {
         self.groups().any(|mine| mine == group)
     }
 
+    /// Bytes of all texts.
+    pub fn size(&self) -> usize {
+        self.0.text.len()
+    }
+
     /// The header values.
     pub fn rendered(&self) -> Rendered<'_> {
         let value = |fact| known(self.part(FACTS + fact)).or_else(|| known(self.part(fact)));
@@ -145,8 +153,9 @@ impl Identity {
     }
 
     fn part(&self, at: usize) -> &str {
-        let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        &self.text[usize::from(start)..usize::from(self.ends[at])]
+        let Texts { text, ends } = &*self.0;
+        let start = if at == 0 { 0 } else { ends[at - 1] };
+        &text[usize::from(start)..usize::from(ends[at])]
     }
 }
 
@@ -190,7 +199,7 @@ mod tests {
     fn values_that_need_no_encoding_are_held_once() {
         let groups = ["staff".to_owned(), "finance".to_owned()];
         let identity = Identity::new("alice", None, Some("Alice"), &groups).expect("valid");
-        assert_eq!(&*identity.text, "aliceAlicestaff,finance");
+        assert_eq!(&*identity.0.text, "aliceAlicestaff,finance");
         assert_eq!(identity.rendered().groups, Some("staff,finance"));
         assert_eq!((identity.email(), identity.rendered().email), (None, None));
         assert!(identity.is_in("finance") && !identity.is_in("staff,finance"));

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -19,21 +20,27 @@ use crate::login::text::Language;
 use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
 use crate::message::Fields;
+use crate::session::accounts::Accounts;
+use crate::session::origin::Origin;
+use crate::session::record::EndReason;
 use crate::session::{Sessions, Visitor};
 
 mod desk;
+mod facts;
 pub mod form;
 pub mod guard;
 pub mod local;
 pub mod page;
 pub mod password;
+mod remembered;
 pub mod settings;
 pub mod target;
 pub mod text;
 pub mod throttle;
 pub mod users;
 
-pub use guard::NONCE_COOKIES;
+pub use facts::facts;
+pub use guard::OWN_COOKIES;
 pub use page::Reply;
 pub use settings::{Languages, LocalSettings, LocalUser, Settings, ThrottleSettings};
 
@@ -54,6 +61,8 @@ pub struct Ask<'a> {
     pub visitor: &'a Visitor,
     /// From where; `None` over a Unix socket.
     pub client: Option<IpAddr>,
+    /// The same and the browser, as the session keeps it.
+    pub origin: Origin,
     /// Whether the browser speaks TLS, to us or to a proxy we trust.
     pub secure: bool,
     /// What the browser's `Origin` may say: `scheme://host[:port]`, of `public_url` or else of `Host`.
@@ -67,6 +76,8 @@ pub struct Login {
     languages: Languages,
     local: Option<Local>,
     pages: Pages,
+    /// For how long browsers remember a user name, where people want that.
+    remember_name: Duration,
 }
 
 /// `WWW-Authenticate` of every 401: RFC 9110, section 11.6.1, wants one, and browsers leave a scheme they do not know alone.
@@ -85,7 +96,13 @@ impl Login {
         let pages = Pages::new(title, &prefix);
         let limits = settings.throttle;
         let local = settings.local.map(|local| Local::new(local, source, throttle, limits)).transpose()?;
-        Ok(Self { prefix, languages: settings.languages, local, pages })
+        let (languages, remember_name) = (settings.languages, settings.remember_name);
+        Ok(Self { prefix, languages, local, pages, remember_name })
+    }
+
+    /// How often the people who may log in have changed since the start.
+    pub fn changes(&self) -> u64 {
+        self.local.as_ref().map_or(0, |local| local.users().changes())
     }
 
     /// Where to send somebody who must sign in first, so that they come back to `target` (path and query).
@@ -121,11 +138,22 @@ impl Login {
             ("login", &(Method::GET | Method::HEAD)) => desk.login_page(),
             ("login", &Method::POST) => desk.sign_in().await,
             ("logout", &(Method::GET | Method::HEAD)) => desk.logout_page(StatusCode::OK, None),
-            ("logout", &Method::POST) => desk.sign_out(),
+            ("logout", &Method::POST) => desk.sign_out().await,
             ("session", &(Method::GET | Method::HEAD)) => desk.session(),
-            ("login" | "logout", _) => desk.not_allowed("GET, HEAD, POST"),
-            ("session", _) => desk.not_allowed("GET, HEAD"),
+            ("sessions", &(Method::GET | Method::HEAD)) => desk.sessions_page().await,
+            ("sessions", &Method::POST) => desk.end_sessions().await,
+            ("login" | "logout" | "sessions", _) => desk.not_allowed("GET, HEAD, POST"),
+            ("session" | "session/events", _) => desk.not_allowed("GET, HEAD"),
             _ => desk.notice(StatusCode::NOT_FOUND, language.words().not_found),
+        }
+    }
+}
+
+impl Accounts for Login {
+    fn accepts(&self, user: &str, credential: u64) -> Result<(), EndReason> {
+        match &self.local {
+            Some(local) => local.users().accepts(user, credential),
+            None => Err(EndReason::Disabled),
         }
     }
 }
@@ -138,9 +166,10 @@ mod tests {
     use secrecy::{SecretBox, SecretString};
 
     use super::*;
-    use crate::session::cookie::take;
-    use crate::session::memory::MemoryStore;
-    use crate::session::{CookieSettings, Create, Key, Memo, SameSite, Settings as SessionSettings};
+    use crate::session::accounts::NoAccounts;
+    use crate::session::keeper::Loading;
+    use crate::session::memory::{Crowding, MemoryStore, Room};
+    use crate::session::{Keeper, Key, Memo, Recognition, Settings as SessionSettings};
 
     /// A browser in front of the pages.
     struct Browser {
@@ -179,8 +208,9 @@ mod tests {
             self.fields.iter().for_each(|(name, value)| fields.append(name, value));
             let jar: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
             fields.append("Cookie", jar.join("; "));
-            let shown = take(&mut fields, self.sessions.cookie_name(), &[]);
-            let visitor = self.sessions.recognise(&shown, &mut Memo::default(), self.now);
+            let shown = self.sessions.take_cookies(&mut fields, &[]);
+            let recognition = self.sessions.recognise(&shown, &mut Memo::default(), self.now, true);
+            let Recognition::Is(visitor) = recognition else { panic!("memory always knows") };
             let ask = Ask {
                 path,
                 method: &method,
@@ -189,6 +219,7 @@ mod tests {
                 form: form.as_bytes(),
                 visitor: &visitor,
                 client: self.address.parse().ok(),
+                origin: Origin::default(),
                 secure: true,
                 origins: &["https://app.example".to_owned()],
             };
@@ -231,26 +262,11 @@ mod tests {
     }
 
     fn sessions() -> Sessions {
+        let keys = vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }];
         let hour = Duration::from_secs(3600);
-        let settings = SessionSettings {
-            idle: hour,
-            absolute: 12 * hour,
-            anonymous: hour,
-            remember: 720 * hour,
-            cookie: CookieSettings {
-                name: "__Host-cloakroom".to_owned(),
-                secure: true,
-                same_site: SameSite::Lax,
-                path: "/".to_owned(),
-                domain: None,
-                partitioned: false,
-            },
-            max_sessions: 1000,
-            keys: vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }],
-            create: Create::Lazy,
-        };
-        let store = MemoryStore::new(settings.max_sessions, settings.lifetime());
-        Sessions::new(settings, Arc::new(store))
+        let settings = SessionSettings { idle: hour, keys, ..SessionSettings::default() };
+        let memory = MemoryStore::new(Room { sessions: 1000, bytes: 1 << 20 }, Crowding::Ends);
+        Sessions::new(settings, Arc::new(Keeper::Memory(memory, Loading::nothing())), Arc::new(NoAccounts))
     }
 
     fn text(reply: &Reply) -> &str {

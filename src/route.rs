@@ -10,6 +10,8 @@ use http::Method;
 
 use crate::access::Access;
 use crate::headers::NormalPath;
+use crate::session::protocol::SessionHeader;
+use crate::session::rights::Rights;
 
 /// One entry of `routes:`.
 #[derive(Clone, Debug)]
@@ -30,6 +32,17 @@ pub struct Route {
     pub strip_prefix: Option<String>,
     /// `encoded_slash: keep`: `%2F` is passed on instead of refused.
     pub keep_encoded_slash: bool,
+    /// Whether a request extends its session.
+    pub activity: bool,
+    /// What the upstream may know and change of sessions.
+    pub session: Rights,
+    /// Keys of the session that are told as headers of their own.
+    pub session_headers: Vec<SessionHeader>,
+}
+
+/// The names of all headers that sessions are told under.
+pub fn session_headers(routes: &[Route]) -> Vec<String> {
+    routes.iter().flat_map(|route| &route.session_headers).map(|header| header.name.clone()).collect()
 }
 
 /// Which hosts a route answers for. Hosts are compared in lower case, without port.
@@ -195,6 +208,9 @@ mod tests {
             upstream: 0,
             strip_prefix: None,
             keep_encoded_slash: false,
+            activity: true,
+            session: Rights::new("app", None, None, false),
+            session_headers: Vec::new(),
         }
     }
 

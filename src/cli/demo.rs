@@ -13,8 +13,18 @@ use anyhow::{Context as _, ensure};
 
 use super::hash_password;
 
+mod account;
 mod app;
+mod areas;
+mod form;
+mod home;
+mod instructions;
+mod live;
+mod notice;
 mod page;
+mod preferences;
+mod reader;
+mod shop;
 mod websocket;
 
 const USUAL_PORT: u16 = 8080;
@@ -101,16 +111,21 @@ fn configuration(
     password_hash: &str,
 ) -> String {
     format!(
-        r#"# What `cloakroom demo` runs: the application's pages for everybody, for two groups, and for whoever is logged in.
+        r#"# What `cloakroom demo` runs: the application's pages for everybody, for visitors who may or may not be logged in, for
+# two groups, and for whoever is logged in.
 listen: "{listen}"
 upstreams:
   demo:
     servers: ["http://{application}"]
 routes:
   - {{ path: /public/, access: public, upstream: demo }}
-  - {{ path: /staff/, access: {{ groups: [staff] }}, upstream: demo }}
-  - {{ path: /finance/, access: {{ groups: [finance] }}, upstream: demo }}
-  - {{ path: /, access: login, upstream: demo }}
+  - {{ path: /shop/, access: optional, upstream: demo, session_headers: {{ X-Theme: shared.theme }} }}
+  - {{ path: /preferences/, access: optional, upstream: demo, session_headers: {{ X-Theme: shared.theme }} }}
+  - {{ path: /staff/, access: {{ groups: [staff] }}, upstream: demo, session_headers: {{ X-Theme: shared.theme }} }}
+  - {{ path: /finance/, access: {{ groups: [finance] }}, upstream: demo, session_headers: {{ X-Theme: shared.theme }} }}
+  - {{ path: /, access: login, upstream: demo, session_headers: {{ X-Theme: shared.theme }} }}
+session:
+  preferences: [shared.theme, shared.language, shared.hide-notice]
 login:
   title: Cloakroom demo
   local:
@@ -132,11 +147,13 @@ fn instructions(listen: SocketAddr, password: &str) -> String {
     let mut text = format!(
         "Cloakroom demo: a gateway, and behind it an old application without login.\n\n\
          \x20 Open      {url}/\n  User      alice\n  Password  {password}\n\n\
-         In a browser: sign in, look at the headers the application received, try the links.\n\
+         In a browser: sign in, look at the headers the application received, try the links. {url}/shop/\n\
+         needs no login.\n\
          In a shell:\n"
     );
     let commands = [
         ("", "/public/", "a page for everybody"),
+        (" -d add=cart-tea", "/shop/cart", "a visitor without login: `Session-Add` becomes a session"),
         ("", "/", "401: nobody is logged in, and this is no browser"),
         (" -H 'Accept: text/html'", "/", "302 to the login page, as a browser gets it"),
         (" -H 'X-Auth-User: root'", "/public/", "the application never sees this header"),

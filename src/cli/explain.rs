@@ -20,9 +20,9 @@ use crate::identity::Identity;
 use crate::login::LocalUser;
 use crate::message::{Fields, RequestHead};
 use crate::peer::{Peer, Scheme};
-use crate::route::{Route, Routes};
+use crate::route::{Route, Routes, session_headers};
 use crate::server::ListenAddress;
-use crate::session::memory::MemoryStore;
+use crate::session::memory::{Crowding, MemoryStore, Room};
 use crate::session::record::{Draft, Session};
 use crate::upstream::{self, HostHeader, Server};
 
@@ -70,7 +70,12 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
     let method = Method::from_bytes(args.method.as_bytes())
         .map_err(|_| format!("`{}` is not a method", args.method))?;
     let (scheme, host, target) = split(&args.url, config)?;
-    let rules = Rules::new(config.identity.clone(), config.headers.clone(), config.trusted_proxies.clone());
+    let rules = Rules::new(
+        config.identity.clone(),
+        &session_headers(&config.routes),
+        config.headers.clone(),
+        config.trusted_proxies.clone(),
+    );
     let request = match arrive(&rules, method, (scheme, host), target) {
         Ok(request) => request,
         Err(refused) => {
@@ -197,7 +202,7 @@ fn session(
     let email = known.and_then(|known| known.email.as_deref());
     let name = known.and_then(|known| known.full_name.as_deref());
     let identity = Identity::new(user, email, name, &groups).map_err(|why| why.to_string())?;
-    let store = MemoryStore::new(1, config.session.lifetime());
+    let store = MemoryStore::new(Room { sessions: 2, bytes: 1 << 20 }, Crowding::Ends);
     let (_, session) = store.create(Draft::signed_in(identity, false, now));
     Ok(Some(session))
 }

@@ -109,7 +109,8 @@ impl Document {
 /// A syntax error. There are no places to mask secrets by yet, so a line that may hold one is not shown.
 fn broken(name: &str, text: &str, line: usize, column: usize, message: String) -> Diagnostic {
     let source = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-    let delicate = ["secret", "password", "$argon2", "$2"].iter().any(|word| source.contains(word));
+    let delicate =
+        ["secret", "password", "database", "$argon2", "$2"].iter().any(|word| source.contains(word));
     let place = match (line, delicate) {
         (0, _) => Place::file(name),
         (_, true) => Place { source: "(not shown: it may hold a secret)".to_owned(), ..Place::file(name) },

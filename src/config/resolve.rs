@@ -15,14 +15,18 @@ use crate::peer::Scheme;
 
 mod admin;
 mod certificate;
+mod django;
 mod headers;
 mod keys;
 mod listen;
 pub(super) mod login;
 mod people;
 mod public_url;
+mod rights;
 mod routes;
 mod session;
+mod sql;
+mod storage;
 mod upstreams;
 
 /// What resolving needs besides the file, and what it finds.
@@ -101,6 +105,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     people::check(context, &routes, &login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
+    let storage = storage::resolve(context, &file.session, session.store);
     let own_tls = listeners.iter().any(|listener| listener.tls.is_some());
     let https = own_tls || is_https(public_url.as_ref());
     let mut config = Config {
@@ -112,13 +117,14 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
         headers: headers::response(context, &file.headers, https),
         access_log: access_log(context, &file.access_log.0),
         log: log(context, &file.log),
-        admin: admin::resolve(context, &file.admin.0, &listeners),
+        admin: admin::resolve(context, &file.admin.0, &listeners, state_dir.as_deref()),
         listeners,
         public_url,
         state_dir,
         upstreams,
         routes,
         session,
+        storage,
         login,
         reserved_prefix,
         warnings: Vec::new(),

@@ -1,6 +1,6 @@
 //! Body: what a response carries back to the client.
 //!
-//! Comes in: nothing, one piece of the gateway's own, or an upstream's pieces. Goes out: the same, never gathered.
+//! Comes in: nothing, one piece of the gateway's own or a stream of them, or an upstream's pieces. Goes out: the same, never gathered.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::events::Events;
 use super::live::Live;
 use crate::upstream::exchange::ResponseBody;
 use crate::wire::WireError;
@@ -22,8 +23,10 @@ pub enum Body {
     Full(Bytes),
     /// What an upstream sends.
     Upstream(ResponseBody),
-    /// An event stream.
+    /// An upstream's event stream.
     Live(Box<Live>),
+    /// The gateway's own.
+    Events(Box<Events>),
 }
 
 impl Body {
@@ -40,7 +43,7 @@ impl Body {
     /// Goes on sending the request while the client does not take the response.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) {
         match self {
-            Body::Empty | Body::Full(_) => {}
+            Body::Empty | Body::Full(_) | Body::Events(_) => {}
             Body::Upstream(body) => body.poll_request(cx),
             Body::Live(live) => live.poll_request(cx),
         }
@@ -53,6 +56,7 @@ impl Body {
             Body::Full(bytes) => Framing::Length(bytes.len() as u64),
             Body::Upstream(body) => passed_on(body.framing()),
             Body::Live(live) => passed_on(live.framing()),
+            Body::Events(_) => Framing::Chunked,
         }
     }
 }
@@ -81,6 +85,7 @@ impl http_body::Body for Body {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Body::Live(live) => live.poll_frame(cx),
+            Body::Events(events) => events.poll_frame(cx),
             Body::Upstream(body) => {
                 let frame = ready!(body.poll_frame(cx));
                 if body.is_end()
@@ -98,7 +103,7 @@ impl http_body::Body for Body {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_empty(),
             Body::Upstream(body) => body.is_end(),
-            Body::Live(_) => false,
+            Body::Live(_) | Body::Events(_) => false,
         }
     }
 

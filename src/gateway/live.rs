@@ -63,10 +63,8 @@ impl Live {
     /// The next piece, or the end.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         while self.look.poll(cx).is_ready() {
-            let over = self
-                .session
-                .as_deref()
-                .is_some_and(|session| !self.sessions.is_alive(session, self.clock.now()));
+            let now = self.clock.now();
+            let over = self.session.as_ref().is_some_and(|session| !self.sessions.is_alive(session, now));
             if over || self.stopping.get() {
                 return Poll::Ready(None);
             }

@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::body::Body;
+use super::events::Events;
+use super::pages::{self, Asked};
 use super::record::Record;
 use super::refusal::Refusal;
 use super::{Gateway, OURS, Reply};
@@ -13,11 +15,19 @@ use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::Inbound;
 use crate::login::Ask;
+use crate::message::ResponseHead;
 use crate::peer::Scheme;
-use crate::session::Memo;
+use crate::session::origin::Origin;
+use crate::session::{Memo, Recognition, Visitor};
 
 /// Largest form that is read.
 const LARGEST_FORM: usize = 64 * 1024;
+
+/// The page that tells scripts what becomes of their session.
+const EVENTS: &str = "/session/events";
+
+/// How long to wait before another stream may be asked for.
+const AFTER_TOO_MANY: &str = "5";
 
 /// A request for one of our pages.
 pub(super) struct Visit {
@@ -42,9 +52,19 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
         let Visit { page, mut inbound, mut body, memo } = visit;
-        let shown = crate::session::cookie::take(&mut inbound.fields, self.sessions().cookie_name(), &[]);
-        let visitor = self.sessions().recognise_quietly(&shown, &mut memo.borrow_mut(), now);
+        let shown = self.sessions().take_cookies(&mut inbound.fields, &[]);
+        let recognition = self.sessions().recognise(&shown, &mut memo.borrow_mut(), now, false);
+        let visitor = match recognition {
+            Recognition::Is(visitor) => visitor,
+            Recognition::Unsure => {
+                let found = self.sessions().enquire(&shown, &mut Memo::default(), now, false).await;
+                found.map_err(Refusal::Store)?
+            }
+        };
         record.visitor(&visitor);
+        if page == EVENTS && matches!(inbound.method, Method::GET | Method::HEAD) {
+            return Ok(self.events(&inbound, &visitor, record));
+        }
         let form = match inbound.method {
             Method::POST => body.gather(LARGEST_FORM).await.map_err(Refusal::Wire)?,
             _ => bytes::Bytes::new(),
@@ -63,10 +83,59 @@ impl Gateway {
             form: &form,
             visitor: &visitor,
             client: inbound.client.ip,
+            origin: Origin::of(inbound.client.ip, inbound.fields.get("user-agent").unwrap_or_default()),
             secure,
             origins: &origins,
         };
         let reply = self.settings.login.answer(ask, self.sessions(), now).await;
         Ok(Reply { keeps: OURS, head: reply.head, body: Body::Full(reply.body), tunnel: None })
+    }
+
+    /// A stream of events about the visitor's session; JSON where there is none, or where too many look at it.
+    fn events(&self, inbound: &Inbound, visitor: &Visitor, record: &mut Record) -> Reply {
+        let comes_back = inbound.fields.contains("last-event-id");
+        let body = match (visitor.session_held(), visitor.ended()) {
+            (Some(session), _) => {
+                let Some(watch) = self.settings.watchers.admit(session.digest()) else {
+                    let (status, error) = (StatusCode::TOO_MANY_REQUESTS, "too_many_event_streams");
+                    let reply = self.no_events(inbound, visitor, record, (status, error));
+                    return Reply { head: reply.head.with("Retry-After", AFTER_TOO_MANY), ..reply };
+                };
+                // Not the settings themselves: a stream may outlive many of them.
+                let by = (self.settings.sessions.clone(), self.settings.clock.clone());
+                let events = Events::new(session.clone(), watch, by, self.stopping.clone());
+                Body::Events(Box::new(events))
+            }
+            (None, Some(reason)) if comes_back => Body::Full(Events::farewell(reason)),
+            (None, _) => {
+                let refused = (StatusCode::UNAUTHORIZED, "login_needed");
+                return self.no_events(inbound, visitor, record, refused);
+            }
+        };
+        let head = ResponseHead::new(StatusCode::OK)
+            .with("Content-Type", "text/event-stream")
+            .with("Cache-Control", "no-store")
+            .with("Vary", "Cookie")
+            .with("X-Content-Type-Options", "nosniff")
+            .with("Cross-Origin-Resource-Policy", "same-origin")
+            .with("X-Accel-Buffering", "no");
+        let body = if inbound.method == Method::HEAD { Body::Empty } else { body };
+        Reply { keeps: OURS, head, body, tunnel: None }
+    }
+
+    fn no_events(
+        &self,
+        inbound: &Inbound,
+        visitor: &Visitor,
+        record: &mut Record,
+        (status, error): (StatusCode, &'static str),
+    ) -> Reply {
+        record.reason(error);
+        let mut asked = Asked::of(&inbound.method, &inbound.fields);
+        if status == StatusCode::UNAUTHORIZED {
+            asked.needs_login(inbound, &self.settings.login, visitor.ended());
+        }
+        let (head, body) = pages::for_program(status, error, Some(&asked), &inbound.request_id);
+        Reply { keeps: OURS, head, body: Body::Full(body), tunnel: None }
     }
 }

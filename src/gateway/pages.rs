@@ -27,12 +27,15 @@ pub fn refusal(
         Some(Asked { reader: Reader::Person(languages), .. }) => {
             login.sorry(status, languages.as_deref(), request_id)
         }
-        _ => json(status, reason, asked, request_id),
+        _ => {
+            let (head, body) = for_program(status, reason, asked, request_id);
+            Reply { head, body }
+        }
     };
     if let Some(wait) = refusal.retry_after() {
         head.fields.append("Retry-After", wait.as_secs().to_string());
     }
-    if status == StatusCode::UNAUTHORIZED {
+    if status == StatusCode::UNAUTHORIZED && !head.fields.contains("www-authenticate") {
         head.fields.append("WWW-Authenticate", CHALLENGE);
     }
     if matches!(refusal, Refusal::Head(BadRequest::Method)) {
@@ -92,7 +95,13 @@ impl Asked {
     }
 }
 
-fn json(status: StatusCode, reason: &str, asked: Option<&Asked>, request_id: &str) -> Reply {
+/// What a program is told: which status, for which reason, and of its session.
+pub(super) fn for_program(
+    status: StatusCode,
+    reason: &str,
+    asked: Option<&Asked>,
+    request_id: &str,
+) -> (ResponseHead, Bytes) {
     let ended = asked.and_then(|asked| asked.ended).map(EndReason::as_str);
     let mut body =
         serde_json::json!({ "status": status.as_u16(), "error": reason, "request_id": request_id });
@@ -102,12 +111,15 @@ fn json(status: StatusCode, reason: &str, asked: Option<&Asked>, request_id: &st
     if let Some(entrance) = asked.and_then(|asked| asked.entrance.as_deref()) {
         body["login"] = entrance.into();
     }
-    let head = ResponseHead::new(status)
+    let mut head = ResponseHead::new(status)
         .with("Content-Type", "application/json")
         .with("Cache-Control", "no-store")
         .with("X-Content-Type-Options", "nosniff")
         .with("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         .with("Referrer-Policy", "no-referrer")
         .with("Cross-Origin-Opener-Policy", "same-origin");
-    Reply { head, body: body.to_string().into() }
+    if status == StatusCode::UNAUTHORIZED {
+        head.fields.append("WWW-Authenticate", CHALLENGE);
+    }
+    (head, body.to_string().into())
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 use crate::access::Denied;
 use crate::headers::BadRequest;
 use crate::route::NoRoute;
+use crate::session::store::StoreError;
 use crate::upstream::UpstreamError;
 use crate::wire::WireError;
 
@@ -33,6 +34,9 @@ pub enum Refusal {
         /// What happened.
         error: UpstreamError,
     },
+    /// Sessions cannot be asked for, or not be written.
+    #[error(transparent)]
+    Store(StoreError),
     /// No response began within `timeouts.request`.
     #[error("the request took too long")]
     Deadline,
@@ -67,6 +71,7 @@ impl Refusal {
             Refusal::Access(Denied::NotAllowed) => (StatusCode::FORBIDDEN, "not_allowed"),
             Refusal::Wire(error) => of_wire(error),
             Refusal::Upstream { error, .. } => of_upstream(error),
+            Refusal::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "session_store_unavailable"),
             Refusal::Deadline => (StatusCode::GATEWAY_TIMEOUT, "request_timeout"),
             Refusal::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
             Refusal::Defect => (StatusCode::INTERNAL_SERVER_ERROR, "defect"),
@@ -90,6 +95,7 @@ impl Refusal {
             Refusal::Upstream { name, error } => {
                 tracing::warn!(upstream = %name, request_id, "no answer: {error}");
             }
+            Refusal::Store(error) => tracing::warn!(request_id, "{error}"),
             Refusal::Defect => tracing::error!(request_id, "{self}"),
             _ => tracing::debug!(request_id, "refused: {self}"),
         }

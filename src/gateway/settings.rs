@@ -6,8 +6,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::access_log::AccessLog;
+use super::watchers::Watchers;
 use crate::clock::Clock;
-use crate::headers::{IdentityNames, ResponseHeaders};
+use crate::headers::{IdentityNames, OurCookies, ResponseHeaders};
 use crate::login::Login;
 use crate::peer::Scheme;
 use crate::route::Route;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub response_headers: ResponseHeaders,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Cookies that only the gateway may set.
+    pub our_cookies: OurCookies,
     /// Where to, in order.
     pub routes: Vec<Route>,
     /// Who answers, with TLS for each server.
@@ -40,6 +43,8 @@ pub struct Settings {
     pub sessions: Arc<Sessions>,
     /// How people prove it.
     pub login: Arc<Login>,
+    /// How many streams look at which session.
+    pub watchers: Arc<Watchers>,
     /// Where requests are noted.
     pub access_log: Arc<AccessLog>,
     /// What time it is.

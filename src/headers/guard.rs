@@ -40,10 +40,11 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Guards the built-in names and the configured ones.
-    pub fn new(names: &IdentityNames) -> Self {
+    /// Guards the built-in names and the configured ones, those of session headers among them.
+    pub fn new(names: &IdentityNames, session_headers: &[String]) -> Self {
         let configured = [&names.user, &names.email, &names.groups, &names.name];
-        let all = NAMES.into_iter().chain(configured.into_iter().map(String::as_str));
+        let configured = configured.into_iter().chain(session_headers).map(String::as_str);
+        let all = NAMES.into_iter().chain(configured);
         let names: Vec<Box<[u8]>> = all.map(|name| name.bytes().map(fold).collect()).collect();
         let lengths = names.iter().fold(0, |bits, name| bits | length_bit(name));
         let starts = names.iter().map(|name| &**name).chain(PREFIXES);
@@ -92,13 +93,17 @@ mod tests {
     use super::*;
 
     fn guard() -> Guard {
-        Guard::new(&IdentityNames { user: "Remote.User".to_owned(), ..IdentityNames::default() })
+        Guard::new(
+            &IdentityNames { user: "Remote.User".to_owned(), ..IdentityNames::default() },
+            &["X-Theme".to_owned()],
+        )
     }
 
     #[test]
     fn our_names_are_known_under_any_spelling() {
         let spellings = [
             "remote-user",
+            "x_theme",
             "REMOTE_USER",
             "x_auth_email",
             "X.Auth.Groups",

@@ -201,7 +201,7 @@ mod tests {
         list.iter().for_each(|(name, value)| fields.append(name, value));
         let peer = Peer { remote: Some((ip, 5555).into()), local_port: Some(80), scheme: Scheme::Http };
         let trusted = vec!["10.0.0.0/8".parse().expect("a network")];
-        let rules = Rules::new(IdentityNames::default(), ResponseHeaders::default(), trusted);
+        let rules = Rules::new(IdentityNames::default(), &[], ResponseHeaders::default(), trusted);
         inbound(RequestHead { method, target: target.to_owned(), version, fields }, &peer, &rules, || {
             "fresh".into()
         })

@@ -11,7 +11,7 @@ use super::hop::HopByHop;
 use super::{REQUEST_ID, Rules};
 use crate::clock::Timestamp;
 use crate::clock::civil::Civil;
-use crate::message::ResponseHead;
+use crate::message::{Fields, ResponseHead};
 
 /// What a response needs to know of its request.
 #[derive(Clone, Copy, Debug)]
@@ -26,20 +26,55 @@ pub struct Returning<'a> {
     pub keeps: &'a [&'a str],
 }
 
-/// Turns the upstream's head into the client's, interim ones too. Session instructions must have been read before.
+/// Turns the upstream's head into the client's, interim ones too; what is meant for us alone comes back.
 /// `our_cookies` are those that only the gateway may set.
-pub fn incoming(response: &mut ResponseHead, our_cookies: &[&str]) {
+pub fn incoming(response: &mut ResponseHead, our_cookies: &OurCookies) -> Option<Box<Fields>> {
     let switched = response.status == StatusCode::SWITCHING_PROTOCOLS;
     let protocol = response.fields.get("upgrade").filter(|_| switched).map(<[u8]>::to_vec);
     let hop = HopByHop::of(&response.fields);
     let fields = &mut response.fields;
+    let mut instructions: Option<Box<Fields>> = None;
     fields.retain(|name, value| {
-        let our_cookie = name.eq_ignore_ascii_case(b"set-cookie") && sets_any(value, our_cookies);
-        !(our_cookie || is_instruction(name) || hop.covers(name))
+        let our_cookie = name.eq_ignore_ascii_case(b"set-cookie") && our_cookies.are_set_by(value);
+        let instruction = is_instruction(name);
+        let goes = our_cookie || instruction || hop.covers(name);
+        if instruction {
+            instructions.get_or_insert_with(|| Box::new(Fields::new())).append(name, value);
+        }
+        !goes
     });
     if let Some(protocol) = protocol {
         fields.append("Connection", "upgrade");
         fields.append("Upgrade", protocol);
+    }
+    instructions
+}
+
+/// Names of cookies that only the gateway may set.
+#[derive(Clone, Debug, Default)]
+pub struct OurCookies {
+    /// Each of these.
+    names: Vec<String>,
+    /// And these with a dot and a number behind them.
+    numbered: String,
+}
+
+impl OurCookies {
+    /// The session's cookie, whose pieces may be numbered, and others.
+    pub fn new(session: &str, others: &[&str]) -> Self {
+        let names = std::iter::once(session).chain(others.iter().copied());
+        Self { names: names.map(str::to_owned).collect(), numbered: format!("{session}.") }
+    }
+
+    /// Whether a `Set-Cookie` value sets one of them. A cookie without a name counts by its value, since browsers send
+    /// `=name=value` back as `name=value`.
+    fn are_set_by(&self, set_cookie: &[u8]) -> bool {
+        let pair = set_cookie.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        let pair = pair.strip_prefix(b"=").unwrap_or(pair).trim_ascii_start();
+        let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii_end();
+        let starts = name.get(..self.numbered.len());
+        let numbered = starts.is_some_and(|start| start.eq_ignore_ascii_case(self.numbered.as_bytes()));
+        numbered || self.names.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
     }
 }
 
@@ -65,15 +100,6 @@ pub fn finish(response: &mut ResponseHead, rules: &Rules, returning: &Returning<
     fields.set(REQUEST_ID, returning.request_id);
 }
 
-/// Whether a `Set-Cookie` value sets one of these cookies. A cookie without a name counts by its value, since browsers
-/// send `=name=value` back as `name=value`.
-fn sets_any(set_cookie: &[u8], names: &[&str]) -> bool {
-    let pair = set_cookie.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-    let pair = pair.strip_prefix(b"=").unwrap_or(pair).trim_ascii_start();
-    let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii_end();
-    names.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -97,9 +123,9 @@ mod tests {
     ) -> Vec<String> {
         let mut response = ResponseHead::new(StatusCode::from_u16(status).expect("a status"));
         list.iter().for_each(|(name, value)| response.fields.append(name, value));
-        incoming(&mut response, &["__Host-cloakroom", "cloakroom"]);
+        incoming(&mut response, &OurCookies::new("__Host-cloakroom", &["cloakroom"]));
         if status != 103 {
-            finish(&mut response, &Rules::new(IdentityNames::default(), changes, Vec::new()), returning);
+            finish(&mut response, &Rules::new(IdentityNames::default(), &[], changes, Vec::new()), returning);
         }
         response.fields.iter().map(|(name, value)| format!("{name}: {}", value.escape_ascii())).collect()
     }

@@ -111,7 +111,7 @@ mod tests {
         let remote = Some(([192, 0, 2, 9], 5555).into());
         let peer = Peer { remote, local_port: Some(8443), scheme: Scheme::Https };
         let response = ResponseHeaders { via, ..ResponseHeaders::default() };
-        let rules = Rules::new(IdentityNames::default(), response, Vec::new());
+        let rules = Rules::new(IdentityNames::default(), &[], response, Vec::new());
         let inbound = inbound(head, &peer, &rules, || "fresh".into()).expect("valid");
         let pass = Access::Public.admit(None, Timestamp::from_unix_millis(0)).expect("public");
         let head = outgoing(inbound, strip, &pass, host, &rules);

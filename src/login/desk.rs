@@ -5,7 +5,6 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
@@ -16,9 +15,15 @@ use crate::login::local::Outcome;
 use crate::login::page::{Page, Reply, View};
 use crate::login::target::return_target;
 use crate::login::text::Language;
-use crate::login::{Ask, CHALLENGE, Login};
+use crate::login::{Ask, CHALLENGE, Login, facts, remembered};
 use crate::message::ResponseHead;
-use crate::session::Sessions;
+use crate::session::protocol::Scope;
+use crate::session::record::Session;
+use crate::session::sign::Arrival;
+use crate::session::store::StoreError;
+use crate::session::{Sessions, Ticket};
+
+mod sessions;
 
 /// One request at the desk.
 pub(super) struct Desk<'a> {
@@ -34,7 +39,15 @@ impl Desk<'_> {
         let target = field(self.ask.query.unwrap_or_default().as_bytes(), "return").unwrap_or_default();
         let words = self.language.words();
         let note = self.ask.visitor.ended().and_then(|reason| words.of_end(reason));
-        self.login_form(StatusCode::OK, &View { note, target: &target, ..View::default() })
+        let user = self.remembered_name();
+        let view = View {
+            note,
+            target: &target,
+            user: user.as_deref().unwrap_or_default(),
+            remember_name: user.is_some(),
+            ..View::default()
+        };
+        self.login_form(StatusCode::OK, &view)
     }
 
     /// The form, with a token for this browser; `view` says the rest.
@@ -50,9 +63,13 @@ impl Desk<'_> {
             target: return_target(view.target, &self.login.prefix),
             signed_in_as: self.ask.visitor.identity().map(Identity::user),
             offer_remember: self.sessions.can_remember(),
+            offer_name: !self.login.remember_name.is_zero(),
             ..*view
         };
-        let reply = self.login.pages.show(Page::Login, status, self.language, &view);
+        let mut reply = self.login.pages.show(Page::Login, status, self.language, &view);
+        if self.login.remember_name.is_zero() {
+            reply = self.with_name_taken_back(reply);
+        }
         match nonce.set_cookie() {
             Some(cookie) => reply.with("Set-Cookie", cookie),
             None => reply,
@@ -66,12 +83,20 @@ impl Desk<'_> {
         }
         let text = |name| field(self.ask.form, name).unwrap_or_default();
         let (user, target, remember) = (text("username"), text("return"), !text("remember").is_empty());
+        let remember_name = !text("remember_name").is_empty();
         let words = self.language.words();
         let again = |status, error| {
             let user = if user.len() <= 256 { &user } else { "" };
             self.login_form(
                 status,
-                &View { error: Some(error), target: &target, user, remember, ..View::default() },
+                &View {
+                    error: Some(error),
+                    target: &target,
+                    user,
+                    remember,
+                    remember_name,
+                    ..View::default()
+                },
             )
         };
         let nonce = Nonce::shown(self.ask.fields, self.ask.secure);
@@ -80,7 +105,10 @@ impl Desk<'_> {
         }
         let client = self.client();
         match local.try_password(&user, Zeroizing::new(text("password")), self.ask.client, self.now).await {
-            Outcome::Welcome(identity) => self.welcome(identity, remember, &target),
+            Outcome::Welcome(identity, credential) => {
+                let arrival = Arrival { identity, credential, remember, origin: self.ask.origin };
+                self.welcome(arrival, remember_name, &target).await
+            }
             Outcome::Wrong => {
                 tracing::warn!(client, "a login was refused: unknown user or wrong password");
                 again(StatusCode::UNAUTHORIZED, words.wrong).with("WWW-Authenticate", CHALLENGE)
@@ -99,18 +127,47 @@ impl Desk<'_> {
         self.ask.client.map_or_else(|| "local".to_owned(), |address| address.to_string())
     }
 
-    fn welcome(&self, identity: Identity, remember: bool, target: &str) -> Reply {
-        let user = identity.user().to_owned();
-        let (ticket, session) = self.sessions.sign_in(self.ask.visitor, identity, remember, self.now);
+    async fn welcome(&self, arrival: Arrival, remember_name: bool, target: &str) -> Reply {
+        let user = arrival.identity.user().to_owned();
+        let (tickets, session) = match self.sessions.sign_in(self.ask.visitor, arrival, self.now).await {
+            Ok(signed_in) => signed_in,
+            Err(error) => return self.store_away(&error),
+        };
         tracing::info!(
-            user,
+            user = user.as_str(),
             session = format_args!("{:08x}", session.short()),
             client = self.client(),
             "signed in"
         );
-        Reply::see_other(return_target(target, &self.login.prefix))
-            .with("Set-Cookie", ticket.set_cookie())
-            .with("Set-Cookie", Nonce::take_back(self.ask.secure))
+        let reply = Reply::see_other(return_target(target, &self.login.prefix))
+            .with_tickets(&tickets)
+            .with("Set-Cookie", Nonce::take_back(self.ask.secure));
+        let lasting = self.login.remember_name;
+        let remembers = remember_name && !lasting.is_zero();
+        match remembers.then(|| remembered::set_cookie(&user, lasting, self.ask.secure, self.now)).flatten() {
+            Some(cookie) => reply.with("Set-Cookie", cookie),
+            None => self.with_name_taken_back(reply),
+        }
+    }
+
+    /// The user name this browser remembers, where it may.
+    fn remembered_name(&self) -> Option<String> {
+        let may = !self.login.remember_name.is_zero();
+        may.then(|| remembered::shown(self.ask.fields, self.ask.secure)).flatten()
+    }
+
+    /// Has the browser forget the user name, if it remembers one.
+    fn with_name_taken_back(&self, reply: Reply) -> Reply {
+        match remembered::is_shown(self.ask.fields, self.ask.secure) {
+            true => reply.with("Set-Cookie", remembered::take_back(self.ask.secure)),
+            false => reply,
+        }
+    }
+
+    /// Sessions cannot be written just now: nothing has changed.
+    fn store_away(&self, error: &StoreError) -> Reply {
+        tracing::error!("{error}");
+        self.notice(StatusCode::SERVICE_UNAVAILABLE, self.language.words().busy).with("Retry-After", "2")
     }
 
     pub(super) fn logout_page(&self, status: StatusCode, error: Option<&str>) -> Reply {
@@ -127,32 +184,50 @@ impl Desk<'_> {
             heading: words.sign_out,
             error,
             signed_in_as: Some(identity.user()),
-            token: &self.sessions.csrf_token(session),
+            token: &self.sessions.csrf_token(session, "logout"),
+            offer_everywhere: self.sessions.has_roster(),
             target: target.as_deref().unwrap_or_default(),
             ..View::default()
         };
         self.login.pages.show(Page::Logout, status, self.language, &view)
     }
 
-    pub(super) fn sign_out(&self) -> Reply {
+    pub(super) async fn sign_out(&self) -> Reply {
         if let Some(refused) = self.refuse_foreign() {
             return refused;
         }
         let target = self.logout_target().unwrap_or_else(|| format!("{}/logout", self.login.prefix));
-        let reply = Reply::see_other(&target);
-        let signed_in = self.ask.visitor.session().zip(self.ask.visitor.identity());
-        let Some((session, identity)) = signed_in else { return reply };
+        let Some(session) = self.ask.visitor.session().filter(|session| session.identity().is_some()) else {
+            return Reply::see_other(&target);
+        };
         let token = field(self.ask.form, "token").unwrap_or_default();
-        if !self.sessions.csrf_matches(session, &token) {
+        if !self.sessions.csrf_matches(session, "logout", &token) {
             return self.logout_page(StatusCode::FORBIDDEN, Some(self.language.words().stale));
         }
-        let ticket = self.sessions.sign_out(self.ask.visitor);
+        let everywhere = field(self.ask.form, "everywhere").is_some();
+        match self.leave(session, if everywhere { Scope::All } else { Scope::This }).await {
+            Ok(tickets) => self.left(&target, &tickets),
+            Err(reply) => *reply,
+        }
+    }
+
+    /// Ends sessions of whoever asks; what takes the ticket back, or why that cannot be done.
+    async fn leave(&self, session: &Session, scope: Scope) -> Result<Vec<Ticket>, Box<Reply>> {
+        let ended = self.sessions.sign_out(self.ask.visitor, scope, self.now).await;
+        let (tickets, _) = ended.map_err(|error| Box::new(self.store_away(&error)))?;
         tracing::info!(
-            user = identity.user(),
+            user = session.identity().map(Identity::user),
             session = format_args!("{:08x}", session.short()),
+            client = self.client(),
+            scope = scope.as_str(),
             "signed out"
         );
-        reply.with("Set-Cookie", ticket.set_cookie()).with("Clear-Site-Data", "\"cache\"")
+        Ok(tickets)
+    }
+
+    /// The way out: whoever asked is signed out.
+    fn left(&self, target: &str, tickets: &[Ticket]) -> Reply {
+        Reply::see_other(target).with_tickets(tickets).with("Clear-Site-Data", "\"cache\"")
     }
 
     /// Where to go after signing out, if the query or the form says so.
@@ -167,16 +242,7 @@ impl Desk<'_> {
 
     /// What the browser's scripts may know of the session. Does not extend it.
     pub(super) fn session(&self) -> Reply {
-        let (session, identity) = (self.ask.visitor.session(), self.ask.visitor.identity());
-        let facts = json!({
-            "user": identity.map(Identity::user),
-            "name": identity.and_then(Identity::name),
-            "email": identity.and_then(Identity::email),
-            "groups": identity.map(|identity| identity.groups().collect::<Vec<_>>()).unwrap_or_default(),
-            "created": session.map(|session| session.created().unix_seconds()),
-            "expires": session.map(|session| self.sessions.lifetime().expires(session).unix_seconds()),
-            "reason": self.ask.visitor.ended().map(|reason| reason.as_str()),
-        });
+        let facts = facts(self.ask.visitor.session(), self.ask.visitor.ended(), self.sessions);
         let head = ResponseHead::new(StatusCode::OK)
             .with("Content-Type", "application/json")
             .with("Cache-Control", "no-store")

@@ -13,8 +13,14 @@ use crate::message::Fields;
 use crate::session::cookie;
 use crate::session::keys::Keys;
 
-/// Names of the nonce cookie, over TLS and in plain text. Neither is ever passed on to an upstream.
+/// Names of the nonce cookie, over TLS and in plain text.
 pub const NONCE_COOKIES: [&str; 2] = ["__Host-cloakroom-login", "cloakroom-login"];
+
+/// Names of the cookie that remembers a user name, over TLS and in plain text.
+pub const NAME_COOKIES: [&str; 2] = ["__Host-cloakroom-user", "cloakroom-user"];
+
+/// All cookies of the login pages: none is ever passed on to an upstream, and none is an upstream's to set.
+pub const OWN_COOKIES: [&str; 4] = [NONCE_COOKIES[0], NONCE_COOKIES[1], NAME_COOKIES[0], NAME_COOKIES[1]];
 
 /// Characters of a nonce: 32 bytes in base64url.
 const NONCE_LENGTH: usize = 43;

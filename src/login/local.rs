@@ -29,8 +29,8 @@ pub struct Local {
 /// What came of an attempt.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The password was right.
-    Welcome(Identity),
+    /// The password was right; with a digest of what it was compared with.
+    Welcome(Identity, u64),
     /// Unknown user, disabled user or wrong password.
     Wrong,
     /// Too many failures.
@@ -68,6 +68,11 @@ impl Local {
         Ok(Self { users, checker: Checker::new().map_err(UsersError::Thread)?, throttle, limits })
     }
 
+    /// The people who may log in here.
+    pub fn users(&self) -> &Users {
+        &self.users
+    }
+
     /// Counts an attempt. What is too many only because of attempts under way waits until they are over.
     async fn begin(&self, user: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Attempt, Wait> {
         let mut outcome = self.throttle.begin(&self.limits, user, client, now);
@@ -99,9 +104,9 @@ impl Local {
                 self.throttle.withdrawn(&attempt.attempt);
                 Outcome::Busy
             }
-            (Ok(true), Some(identity)) => {
+            (Ok(true), Some((identity, credential))) => {
                 self.throttle.succeeded(&attempt.attempt);
-                Outcome::Welcome(identity)
+                Outcome::Welcome(identity, credential)
             }
             (Ok(_), _) => Outcome::Wrong,
         }

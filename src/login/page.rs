@@ -12,6 +12,7 @@ use minijinja::{Environment, Value, context};
 
 use crate::login::text::Language;
 use crate::message::ResponseHead;
+use crate::session::Ticket;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -40,6 +41,12 @@ impl Reply {
         self.head.fields.append(name, value);
         self
     }
+
+    /// Adds what hands a session out, or takes one back.
+    #[must_use]
+    pub fn with_tickets(self, tickets: &[Ticket]) -> Self {
+        tickets.iter().fold(self, |reply, ticket| reply.with("Set-Cookie", ticket.set_cookie()))
+    }
 }
 
 /// The pages, compiled.
@@ -60,6 +67,8 @@ pub enum Page {
     Logout,
     /// A sentence.
     Notice,
+    /// The list of one's own sessions.
+    Sessions,
 }
 
 /// What a page says; templates leave out what is empty.
@@ -85,8 +94,43 @@ pub struct View<'a> {
     pub offer_remember: bool,
     /// Whether it is ticked.
     pub remember: bool,
+    /// Whether there is a box to have the user name remembered.
+    pub offer_name: bool,
+    /// Whether that is ticked.
+    pub remember_name: bool,
+    /// Whether one can sign out everywhere at once.
+    pub offer_everywhere: bool,
+    /// One's own sessions.
+    pub sessions: &'a [Row],
+    /// Whether there are more of them.
+    pub more: bool,
+    /// The token of the form that signs out everywhere else.
+    pub others_token: &'a str,
     /// Whether a notice leads to the form to sign in.
     pub offer_login: bool,
+}
+
+/// One of somebody's own sessions.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Browser and system.
+    pub made_by: String,
+    /// Where it was made.
+    pub address: String,
+    /// When, in UTC.
+    pub signed_in: String,
+    /// How long ago.
+    pub signed_in_ago: String,
+    /// When it was last used, in UTC.
+    pub used: String,
+    /// How long ago.
+    pub used_ago: String,
+    /// It is the one that asks.
+    pub is_this: bool,
+    /// What it is called in its form.
+    pub name: String,
+    /// Its form's token.
+    pub token: String,
 }
 
 impl Pages {
@@ -98,6 +142,7 @@ impl Pages {
             (Page::Login.template(), include_str!("login.html")),
             (Page::Logout.template(), include_str!("logout.html")),
             (Page::Notice.template(), include_str!("notice.html")),
+            (Page::Sessions.template(), include_str!("sessions.html")),
         ] {
             templates.add_template(name, source).expect("our templates are well-formed");
         }
@@ -149,7 +194,29 @@ impl View<'_> {
             user => self.user,
             offer_remember => self.offer_remember,
             remember => self.remember,
+            offer_name => self.offer_name,
+            remember_name => self.remember_name,
+            offer_everywhere => self.offer_everywhere,
+            sessions => self.sessions.iter().map(Row::for_templates).collect::<Vec<_>>(),
+            more => self.more,
+            others_token => self.others_token,
             offer_login => self.offer_login,
+        }
+    }
+}
+
+impl Row {
+    fn for_templates(&self) -> Value {
+        context! {
+            made_by => self.made_by.as_str(),
+            address => self.address.as_str(),
+            signed_in => self.signed_in.as_str(),
+            signed_in_ago => self.signed_in_ago.as_str(),
+            used => self.used.as_str(),
+            used_ago => self.used_ago.as_str(),
+            is_this => self.is_this,
+            name => self.name.as_str(),
+            token => self.token.as_str(),
         }
     }
 }
@@ -160,6 +227,7 @@ impl Page {
             Page::Login => "login.html",
             Page::Logout => "logout.html",
             Page::Notice => "notice.html",
+            Page::Sessions => "sessions.html",
         }
     }
 }
@@ -179,13 +247,15 @@ mod tests {
         let view = View { user: evil, target: evil, error: Some(evil), ..View::default() };
         let reply = pages.show(Page::Login, StatusCode::OK, Language::English, &view);
         assert!(!text(&reply).contains("<script>"));
+        let reply = pages.show(Page::Sessions, StatusCode::OK, Language::English, &view);
+        assert!(!text(&reply).contains("<script>"));
         assert!(text(&reply).contains("&lt;Example &amp; Co&gt;"));
     }
 
     #[test]
     fn every_page_allows_no_script_and_no_frame_and_is_kept_nowhere() {
         let pages = Pages::new("Example", "/_cloakroom");
-        for page in [Page::Login, Page::Logout, Page::Notice] {
+        for page in [Page::Login, Page::Logout, Page::Notice, Page::Sessions] {
             for language in [Language::English, Language::Korean] {
                 let reply = pages.show(page, StatusCode::OK, language, &View::default());
                 let field = |name| reply.head.fields.text(name).unwrap_or_default();

@@ -6,16 +6,30 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 /// `login:`
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Heading of the page (default `Cloakroom`).
     pub title: String,
     /// Languages to offer, first choice for browsers that name none of them.
     pub languages: Languages,
+    /// `login.remember_name_for` (default 365 d); zero hides the box.
+    pub remember_name: Duration,
     /// `login.local`, when configured.
     pub local: Option<LocalSettings>,
     /// `login.throttle`.
     pub throttle: ThrottleSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            languages: Languages::default(),
+            remember_name: Duration::from_secs(365 * 86_400),
+            local: None,
+            throttle: ThrottleSettings::default(),
+        }
+    }
 }
 
 /// `login.languages`: `auto` follows `Accept-Language`; otherwise always the named one.

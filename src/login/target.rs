@@ -8,9 +8,11 @@ use percent_encoding::percent_decode_str;
 const LONGEST: usize = 4096;
 
 /// The wanted path if it is safe to go there: it starts with one `/`, has no empty or dot segments, no backslash or
-/// control character, also after percent-decoding, and does not lead back under `reserved`.
+/// control character, also after percent-decoding, and does not lead back under `reserved`, unless to the page of one's
+/// own sessions.
 pub fn return_target<'a>(wanted: &'a str, reserved: &str) -> &'a str {
-    if is_safe(wanted, reserved) { wanted } else { "/" }
+    let to_own_sessions = wanted.strip_prefix(reserved) == Some("/sessions");
+    if to_own_sessions || is_safe(wanted, reserved) { wanted } else { "/" }
 }
 
 fn is_safe(wanted: &str, reserved: &str) -> bool {
@@ -48,6 +50,7 @@ mod tests {
             "/_cloakroomy",
             "/user@host",
             "/a:b",
+            "/_cloakroom/sessions",
         ] {
             assert_eq!(return_target(good, "/_cloakroom"), good);
         }
@@ -101,6 +104,8 @@ mod tests {
             "/_cloakroom/logout",
             "/%5fcloakroom/login?return=/",
             "/_cloakroom?x",
+            "/_cloakroom/sessions/",
+            "/_cloakroom/sessions?done=others",
         ] {
             assert_eq!(return_target(bad, "/_cloakroom"), "/", "{bad:?}");
         }

@@ -2,10 +2,15 @@
 //!
 //! Comes in: `Accept-Language` and the operator's choice. Goes out: a language and its words. Never mixes two.
 
+use std::time::Duration;
+
 use minijinja::{Value, context};
 
 use crate::login::Languages;
 use crate::session::record::EndReason;
+
+mod english;
+mod korean;
 
 /// A language the pages speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +46,8 @@ impl Language {
     /// The words.
     pub const fn words(self) -> &'static Words {
         match self {
-            Language::English => &ENGLISH,
-            Language::Korean => &KOREAN,
+            Language::English => &english::WORDS,
+            Language::Korean => &korean::WORDS,
         }
     }
 }
@@ -67,13 +72,32 @@ pub struct Words {
     user: &'static str,
     password: &'static str,
     remember: &'static str,
+    remember_name: &'static str,
     pub(super) sign_out: &'static str,
+    sign_out_everywhere: &'static str,
+    sign_out_elsewhere: &'static str,
     sign_out_question: &'static str,
     pub(super) signed_out: &'static str,
     pub(super) problem: &'static str,
     sign_in_again: &'static str,
     stay: &'static str,
     signed_in_as: &'static str,
+    pub(super) your_sessions: &'static str,
+    this_session: &'static str,
+    end_session: &'static str,
+    pub(super) unknown_browser: &'static str,
+    pub(super) unknown_address: &'static str,
+    signed_in_when: &'static str,
+    used_when: &'static str,
+    /// There are more sessions than are shown.
+    only_some: &'static str,
+    /// Nobody keeps a list of sessions.
+    pub(super) unlisted: &'static str,
+    pub(super) ended_one: &'static str,
+    pub(super) ended_before: &'static str,
+    pub(super) ended_others: &'static str,
+    application: &'static str,
+    ago: Ago,
     /// Unknown user or wrong password: one sentence for both.
     pub wrong: &'static str,
     /// Throttled.
@@ -109,6 +133,16 @@ pub struct Words {
     disabled: &'static str,
 }
 
+/// How long ago: what stands behind one, and behind more.
+#[derive(Clone, Copy, Debug)]
+struct Ago {
+    /// Less than a minute.
+    moment: &'static str,
+    minutes: (&'static str, &'static str),
+    hours: (&'static str, &'static str),
+    days: (&'static str, &'static str),
+}
+
 impl Words {
     /// What templates say by themselves.
     pub(super) fn for_templates(&self) -> Value {
@@ -117,12 +151,35 @@ impl Words {
             user => self.user,
             password => self.password,
             remember => self.remember,
+            remember_name => self.remember_name,
             sign_out => self.sign_out,
+            sign_out_everywhere => self.sign_out_everywhere,
+            sign_out_elsewhere => self.sign_out_elsewhere,
             sign_out_question => self.sign_out_question,
             sign_in_again => self.sign_in_again,
             stay => self.stay,
             signed_in_as => self.signed_in_as,
+            your_sessions => self.your_sessions,
+            this_session => self.this_session,
+            end_session => self.end_session,
+            signed_in_when => self.signed_in_when,
+            used_when => self.used_when,
+            only_some => self.only_some,
+            application => self.application,
         }
+    }
+
+    /// How long ago something was.
+    pub(super) fn ago(&self, passed: Duration) -> String {
+        let (minutes, hours, days) =
+            (passed.as_secs() / 60, passed.as_secs() / 3600, passed.as_secs() / 86_400);
+        let (count, (one, many)) = match (days, hours, minutes) {
+            (0, 0, 0) => return self.ago.moment.to_owned(),
+            (0, 0, minutes) => (minutes, self.ago.minutes),
+            (0, hours, _) => (hours, self.ago.hours),
+            (days, _, _) => (days, self.ago.days),
+        };
+        format!("{count}{}", if count == 1 { one } else { many })
     }
 
     /// Why somebody finds themselves signed out.
@@ -140,74 +197,6 @@ impl Words {
         }
     }
 }
-
-const ENGLISH: Words = Words {
-    sign_in: "Sign in",
-    user: "User name",
-    password: "Password",
-    remember: "Keep me signed in",
-    sign_out: "Sign out",
-    sign_out_question: "Do you want to sign out?",
-    signed_out: "You are signed out.",
-    problem: "That did not work",
-    sign_in_again: "Sign in again",
-    stay: "Stay signed in",
-    signed_in_as: "Signed in as",
-    wrong: "The user name or password is not correct.",
-    too_many: "There were too many attempts to sign in. Please wait a while and try again.",
-    busy: "Many people are signing in right now. Please try again in a moment.",
-    stale: "This form had expired, or your browser does not keep cookies. Please try again.",
-    foreign: "This request came from another site and was refused.",
-    not_found: "There is no such page.",
-    forbidden: "You are signed in, but this page is not open to you.",
-    unavailable: "The application does not answer at the moment. Please try again soon.",
-    too_slow: "The application took too long to answer. Please try again soon.",
-    not_carried_out: "This request could not be carried out.",
-    reference: "Request",
-    not_allowed: "This page cannot be used in this way.",
-    no_form: "This page takes forms only.",
-    idle: "You were signed out because you were away for a while.",
-    absolute: "You were signed out because you signed in a long time ago.",
-    revoked: "You were signed out by an administrator.",
-    limit: "You were signed out because you signed in on too many devices.",
-    evicted: "You were signed out because the server ran out of room.",
-    theft: "You were signed out because somebody else may have used your session.",
-    disabled: "You were signed out because your account is no longer active.",
-};
-
-const KOREAN: Words = Words {
-    sign_in: "로그인",
-    user: "사용자 이름",
-    password: "비밀번호",
-    remember: "로그인 상태 유지",
-    sign_out: "로그아웃",
-    sign_out_question: "로그아웃하시겠습니까?",
-    signed_out: "로그아웃되었습니다.",
-    problem: "요청을 처리할 수 없습니다",
-    sign_in_again: "다시 로그인",
-    stay: "로그인 상태로 돌아가기",
-    signed_in_as: "현재 사용자:",
-    wrong: "사용자 이름 또는 비밀번호가 올바르지 않습니다.",
-    too_many: "로그인 시도가 너무 많았습니다. 잠시 후 다시 시도해 주세요.",
-    busy: "지금 로그인하는 사용자가 많습니다. 잠시 후 다시 시도해 주세요.",
-    stale: "양식이 만료되었거나 브라우저가 쿠키를 저장하지 않습니다. 다시 시도해 주세요.",
-    foreign: "다른 사이트에서 보낸 요청이므로 거부되었습니다.",
-    not_found: "페이지를 찾을 수 없습니다.",
-    forbidden: "로그인되어 있지만 이 페이지를 볼 권한이 없습니다.",
-    unavailable: "지금은 애플리케이션이 응답하지 않습니다. 잠시 후 다시 시도해 주세요.",
-    too_slow: "애플리케이션의 응답이 너무 늦습니다. 잠시 후 다시 시도해 주세요.",
-    not_carried_out: "이 요청을 처리할 수 없습니다.",
-    reference: "요청 번호",
-    not_allowed: "이 페이지에서 지원하지 않는 요청입니다.",
-    no_form: "이 페이지는 양식만 받습니다.",
-    idle: "오랫동안 사용하지 않아 로그아웃되었습니다.",
-    absolute: "로그인한 지 오래되어 로그아웃되었습니다.",
-    revoked: "관리자가 로그아웃했습니다.",
-    limit: "너무 많은 기기에서 로그인하여 로그아웃되었습니다.",
-    evicted: "서버의 저장 공간이 부족하여 로그아웃되었습니다.",
-    theft: "다른 사람이 세션을 사용했을 수 있어 로그아웃되었습니다.",
-    disabled: "계정이 비활성화되어 로그아웃되었습니다.",
-};
 
 #[cfg(test)]
 mod tests {
@@ -235,6 +224,24 @@ mod tests {
             assert_eq!(Language::choose(Languages::Auto, Some(accept)).tag(), expected, "{accept}");
         }
         assert_eq!(Language::choose(Languages::Auto, None), Language::English);
+    }
+
+    #[test]
+    fn how_long_ago_is_said_in_the_largest_whole_unit() {
+        let said = |language: Language, seconds| language.words().ago(Duration::from_secs(seconds));
+        for (seconds, english, korean) in [
+            (0, "just now", "방금 전"),
+            (59, "just now", "방금 전"),
+            (60, "1 minute ago", "1분 전"),
+            (3599, "59 minutes ago", "59분 전"),
+            (3600, "1 hour ago", "1시간 전"),
+            (86_399, "23 hours ago", "23시간 전"),
+            (86_400, "1 day ago", "1일 전"),
+            (400 * 86_400, "400 days ago", "400일 전"),
+        ] {
+            assert_eq!(said(Language::English, seconds), english);
+            assert_eq!(said(Language::Korean, seconds), korean);
+        }
     }
 
     #[test]

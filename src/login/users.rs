@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::identity::Identity;
 use crate::login::LocalUser;
 use crate::login::password::Cost;
+use crate::session::accounts::Accounts;
+use crate::session::record::EndReason;
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -29,6 +32,7 @@ pub struct Users {
     fixed: Vec<LocalUser>,
     file: Option<File>,
     table: ArcSwap<Table>,
+    changes: AtomicU64,
 }
 
 struct File {
@@ -82,6 +86,8 @@ struct Table {
 #[derive(Clone)]
 struct Account {
     hash: SecretString,
+    /// A digest of the hash.
+    credential: u64,
     identity: Identity,
     disabled: bool,
 }
@@ -90,8 +96,8 @@ struct Account {
 pub struct Candidate {
     /// One hash of each cost there is, the user's own first: every attempt costs the same.
     pub hashes: Vec<SecretString>,
-    /// Who it would be; `None` for those who are unknown or disabled.
-    pub identity: Option<Identity>,
+    /// Who it would be, and a digest of what proves it; `None` for those who are unknown or disabled.
+    pub identity: Option<(Identity, u64)>,
 }
 
 impl Users {
@@ -99,7 +105,7 @@ impl Users {
     pub fn new(fixed: Vec<LocalUser>, file: Option<(PathBuf, UsersSource)>) -> Result<Arc<Self>, UsersError> {
         let file = file.map(|(path, source)| File { path, source, seen: Mutex::default() });
         let table = ArcSwap::from_pointee(Table::new(&fixed, &[])?);
-        let users = Arc::new(Self { fixed, file, table });
+        let users = Arc::new(Self { fixed, file, table, changes: AtomicU64::new(0) });
         if users.file.is_some() {
             users.look()?;
             let watched = Arc::downgrade(&users);
@@ -136,6 +142,7 @@ impl Users {
         }
         let more = (file.source)().map_err(wrong)?;
         self.table.store(Arc::new(Table::new(&self.fixed, &more)?));
+        self.changes.fetch_add(1, Ordering::AcqRel);
         Ok(true)
     }
 
@@ -149,9 +156,34 @@ impl Users {
             table.costs.iter().filter(|cost| own_cost.as_ref().and_then(Option::as_ref) != Some(cost));
         Candidate {
             hashes: own_hash.into_iter().chain(others.map(Cost::dummy)).collect(),
-            identity: account.filter(|account| !account.disabled).map(|account| account.identity.clone()),
+            identity: account
+                .filter(|account| !account.disabled)
+                .map(|account| (account.identity.clone(), account.credential)),
         }
     }
+
+    /// How often the users have changed since the start.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+}
+
+impl Accounts for Users {
+    fn accepts(&self, user: &str, credential: u64) -> Result<(), EndReason> {
+        let table = self.table.load();
+        match table.accounts.get(user) {
+            Some(account) if account.disabled => Err(EndReason::Disabled),
+            Some(account) if account.credential != credential => Err(EndReason::Revoked),
+            Some(_) => Ok(()),
+            None => Err(EndReason::Disabled),
+        }
+    }
+}
+
+/// A digest of a password's hash: it changes with the password, and tells nothing of either.
+fn credential_of(hash: &str) -> u64 {
+    let digest = digest(&SHA256, hash.as_bytes());
+    u64::from_be_bytes(*digest.as_ref().first_chunk().expect("a SHA-256 is 32 bytes long")).max(1)
 }
 
 impl Table {
@@ -162,7 +194,9 @@ impl Table {
             let identity =
                 Identity::new(&user.name, user.email.as_deref(), user.full_name.as_deref(), &user.groups)
                     .map_err(|source| UsersError::User { user: user.name.clone(), source })?;
-            let account = Account { hash: user.password.clone(), identity, disabled: user.disabled };
+            let credential = credential_of(user.password.expose_secret());
+            let account =
+                Account { hash: user.password.clone(), credential, identity, disabled: user.disabled };
             accounts.insert(user.name.as_str().into(), account);
         }
         let hashes = accounts.values().map(|account: &Account| account.hash.expose_secret());

@@ -53,7 +53,7 @@ impl Upgraded {
             let up = upwards(client_in, upstream_out, &early);
             tokio::select! {
                 () = both(up, down) => None,
-                code = end(session.as_deref(), worker) => Some(code),
+                code = end(session.as_ref(), worker) => Some(code),
             }
         };
         if let Some(code) = ended
@@ -76,7 +76,7 @@ async fn both(up: impl Future<Output = ()>, down: impl Future<Output = ()>) {
 }
 
 /// Waits until the session has ended or the gateway stops; says with which code to close.
-async fn end(session: Option<&Session>, worker: &Worker) -> u16 {
+async fn end(session: Option<&Arc<Session>>, worker: &Worker) -> u16 {
     loop {
         tokio::time::sleep(LOOK).await;
         if worker.is_draining() {

@@ -8,6 +8,8 @@ use std::fmt;
 use crate::message::Fields;
 use crate::session::keys::VALUE_LENGTH;
 
+pub mod pieces;
+
 /// How many cookies of our name are looked at; more are cut out and passed over.
 const CANDIDATES: usize = 4;
 

@@ -111,7 +111,7 @@ impl Data {
         let data = Self(bytes.into());
         let mut entries = data.entries();
         let mut last = None;
-        while let Some(entry) = entries.next() {
+        for entry in entries.by_ref() {
             if last.is_some_and(|last| last >= entry.key()) {
                 return None;
             }

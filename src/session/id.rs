@@ -62,8 +62,8 @@ impl fmt::Debug for SessionId {
 pub struct Digest([u8; 16]);
 
 impl Digest {
-    /// A digest as a store gives it back.
-    pub(in crate::session) const fn from_bytes(bytes: [u8; 16]) -> Self {
+    /// A digest as a store or an operator gives it.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 

@@ -6,12 +6,29 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::session::id::Digest;
 use crate::session::record::Session;
 
 /// So many locks that two workers seldom want the same one.
-const SHARDS: usize = 256;
+pub(in crate::session) const SHARDS: usize = 256;
+
+/// Half a digest: enough to tell the sessions of one memory apart, and half the room in lists of them. The digests are
+/// random; that two of a million have a half in common is as good as impossible, and would cost one of them its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) struct Mark(u64);
+
+impl Mark {
+    pub fn of(digest: &Digest) -> Self {
+        Self(hash(digest))
+    }
+
+    fn shard(self) -> u8 {
+        // Neither of the ends: a table looks at those.
+        self.0.to_le_bytes()[4]
+    }
+}
 
 /// A table of pointers in each shard; the digest is in the record.
 pub(in crate::session) struct Index(Box<[Shard; SHARDS]>);
@@ -31,10 +48,19 @@ impl Index {
         table.find(hash(digest), |session| session.digest() == digest).cloned()
     }
 
-    /// Digests are unique: nothing is ever put in the place of another.
-    pub fn insert(&self, session: Arc<Session>) {
+    /// Puts a session in, unless one of its digest is there already: then that one comes back. Nothing is ever put in the
+    /// place of another.
+    pub fn insert(&self, session: Arc<Session>) -> Option<Arc<Session>> {
         let mut table = self.shard(session.digest()).0.write().unwrap_or_else(PoisonError::into_inner);
-        table.insert_unique(hash(session.digest()), session, |session| hash(session.digest()));
+        let hash_of = |session: &Arc<Session>| hash(session.digest());
+        let entry = table.entry(hash_of(&session), |found| found.digest() == session.digest(), hash_of);
+        match entry {
+            Entry::Occupied(earlier) => Some(Arc::clone(earlier.get())),
+            Entry::Vacant(place) => {
+                place.insert(session);
+                None
+            }
+        }
     }
 
     /// Takes a record out; it is the caller who drops it, after the lock.
@@ -44,13 +70,25 @@ impl Index {
         Some(entry.remove().0)
     }
 
+    /// The session that a mark stands for.
+    pub fn marked(&self, mark: Mark) -> Option<Arc<Session>> {
+        let table = self.0[usize::from(mark.shard())].0.read().unwrap_or_else(PoisonError::into_inner);
+        table.find(mark.0, |session| Mark::of(session.digest()) == mark).cloned()
+    }
+
+    /// The sessions of one shard, of [`SHARDS`]: all of them, without holding up those who look one up for longer
+    /// than it takes to copy a few thousand pointers.
+    pub fn shelf(&self, number: usize) -> Vec<Arc<Session>> {
+        self.0[number].0.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.iter().map(|shard| shard.0.read().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 
     fn shard(&self, digest: &Digest) -> &Shard {
-        &self.0[usize::from(digest.bytes()[15])]
+        &self.0[usize::from(Mark::of(digest).shard())]
     }
 }
 

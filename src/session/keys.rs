@@ -1,10 +1,12 @@
 //! Keys: what makes a ticket ours.
 //!
-//! Comes in: the configured secrets. Goes out: cookie values and form tokens that only their holder can make, and the
-//! judgement on those that come back. The first key signs, all verify. One key per purpose is derived from each secret
-//! (HKDF-SHA256, RFC 5869); every MAC input is length-prefixed; every comparison takes constant time. Never prints a key.
+//! Comes in: the configured secrets. Goes out: cookie values and form tokens that only their holder can make, the
+//! judgement on those that come back, and keys to seal with. The first key signs, all verify. One key per purpose is
+//! derived from each secret (HKDF-SHA256, RFC 5869); every MAC input is length-prefixed; every comparison takes constant
+//! time. Never prints a key.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{hkdf, hmac};
@@ -15,17 +17,26 @@ use secrecy::ExposeSecret as _;
 use crate::session::id::SessionId;
 use crate::session::settings::Key;
 
+pub mod sealing;
+
+use sealing::Sealing;
+
 /// Length of a cookie value: 32 bytes of id and 16 of MAC, in base64url.
 pub const VALUE_LENGTH: usize = 64;
 
 const MAC_LENGTH: usize = 16;
 
 /// All keys, derived and ready.
-pub struct Keys(Vec<Derived>);
+pub struct Keys {
+    signing: Vec<Derived>,
+    session: Arc<Sealing>,
+    snapshot: Sealing,
+}
 
 struct Derived {
     cookie: hmac::Key,
     form: hmac::Key,
+    name: hmac::Key,
 }
 
 impl Keys {
@@ -35,14 +46,30 @@ impl Keys {
     /// Without a single key: the configuration makes one where none is given.
     pub fn new(keys: &[Key]) -> Self {
         assert!(!keys.is_empty(), "there is always a key to sign with");
-        Self(keys.iter().map(Derived::new).collect())
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"cloakroom/1");
+        let secrets: Vec<_> = keys.iter().map(|key| salt.extract(key.secret.expose_secret())).collect();
+        Self {
+            signing: secrets.iter().map(Derived::new).collect(),
+            session: Arc::new(Sealing::new(&secrets, b"cloakroom/1 sealed session")),
+            snapshot: Sealing::new(&secrets, b"cloakroom/1 snapshot"),
+        }
+    }
+
+    /// What seals sessions that are kept in cookies.
+    pub(in crate::session) fn session(&self) -> &Arc<Sealing> {
+        &self.session
+    }
+
+    /// What seals the file that sessions wait in while the gateway is down.
+    pub(in crate::session) fn snapshot(&self) -> &Sealing {
+        &self.snapshot
     }
 
     /// The cookie value for an id: `base64url(id ‖ MAC(id))`, always [`VALUE_LENGTH`] characters.
     pub(in crate::session) fn seal(&self, id: &SessionId) -> String {
         let mut plain = [0; SessionId::LENGTH + MAC_LENGTH];
         plain[..SessionId::LENGTH].copy_from_slice(id.bytes());
-        let tag = mac(&self.0[0].cookie, &[id.bytes()]);
+        let tag = mac(&self.signing[0].cookie, &[id.bytes()]);
         plain[SessionId::LENGTH..].copy_from_slice(&tag.as_ref()[..MAC_LENGTH]);
         URL_SAFE_NO_PAD.encode(plain)
     }
@@ -51,7 +78,7 @@ impl Keys {
     pub(in crate::session) fn open(&self, value: &[u8; VALUE_LENGTH]) -> Option<SessionId> {
         let plain = decode(value)?;
         let (id, shown) = plain.split_first_chunk::<{ SessionId::LENGTH }>()?;
-        let ours = self.0.iter().any(|key| {
+        let ours = self.signing.iter().any(|key| {
             let tag = mac(&key.cookie, &[id]);
             verify_slices_are_equal(&tag.as_ref()[..MAC_LENGTH], shown).is_ok()
         });
@@ -60,26 +87,37 @@ impl Keys {
 
     /// A token for a form, bound to `parts`: what the form does and for whom.
     pub fn token(&self, parts: &[&[u8]]) -> String {
-        URL_SAFE_NO_PAD.encode(mac(&self.0[0].form, parts))
+        URL_SAFE_NO_PAD.encode(mac(&self.signing[0].form, parts))
+    }
+
+    /// What stands for something that is not to be shown itself: 22 characters, the same for the same `parts`.
+    pub(in crate::session) fn name(&self, parts: &[&[u8]]) -> [u8; 22] {
+        let mut name = [0; 22];
+        let tag = mac(&self.signing[0].name, parts);
+        let written = URL_SAFE_NO_PAD.encode_slice(&tag.as_ref()[..16], &mut name);
+        written.expect("16 bytes are 22 characters");
+        name
     }
 
     /// Whether `token` is one of ours, bound to the same `parts`.
     pub fn knows(&self, token: &str, parts: &[&[u8]]) -> bool {
         let Ok(shown) = URL_SAFE_NO_PAD.decode(token) else { return false };
-        self.0.iter().any(|key| verify_slices_are_equal(mac(&key.form, parts).as_ref(), &shown).is_ok())
+        self.signing.iter().any(|key| verify_slices_are_equal(mac(&key.form, parts).as_ref(), &shown).is_ok())
     }
 }
 
 impl Derived {
-    fn new(key: &Key) -> Self {
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"cloakroom/1");
-        let secret = salt.extract(key.secret.expose_secret());
+    fn new(secret: &hkdf::Prk) -> Self {
         let derive = |purpose: &[u8]| {
             let purpose = [purpose];
             let derived = secret.expand(&purpose, hmac::HMAC_SHA256);
             hmac::Key::from(derived.expect("32 bytes are within what HKDF gives"))
         };
-        Self { cookie: derive(b"cloakroom/1 session cookie"), form: derive(b"cloakroom/1 csrf") }
+        Self {
+            cookie: derive(b"cloakroom/1 session cookie"),
+            form: derive(b"cloakroom/1 csrf"),
+            name: derive(b"cloakroom/1 session name"),
+        }
     }
 }
 
@@ -119,7 +157,7 @@ fn decode(value: &[u8; VALUE_LENGTH]) -> Option<[u8; VALUE_LENGTH / 4 * 3]> {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({} of them)", self.0.len())
+        write!(f, "Keys({} of them)", self.signing.len())
     }
 }
 

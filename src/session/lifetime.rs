@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::session::record::{EndReason, Session};
+use crate::session::stored::Stored;
 
 /// The limits of `session:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Lifetime {
     pub anonymous: Duration,
     /// Both limits of sessions that shall be remembered; zero: they have the ordinary limits.
     pub remember: Duration,
+    /// Without activity, for sessions nobody has logged in to that hold preferences.
+    pub preferences: Duration,
 }
 
 impl Lifetime {
@@ -45,13 +48,28 @@ impl Lifetime {
         }
     }
 
+    /// The same of a session as it is kept.
+    pub fn expires_stored(&self, stored: &Stored) -> Timestamp {
+        self.expires(&Session::of(stored.clone()))
+    }
+
+    /// For how long the cookie of a session is to be kept: until the browser's own session ends, or for so long.
+    pub fn lasting(&self, session: &Session, now: Timestamp) -> Option<Duration> {
+        session.remember().then(|| self.expires(session).since(now))
+    }
+
     fn limits(&self, session: &Session) -> Limits {
-        if session.identity().is_none() {
-            Limits { idle: self.anonymous, absolute: None }
-        } else if session.remember() && !self.remember.is_zero() {
-            Limits { idle: self.remember, absolute: Some(self.remember) }
-        } else {
-            Limits { idle: self.idle, absolute: Some(self.absolute) }
+        let limits = match (session.identity(), session.remember()) {
+            (None, false) => Limits { idle: self.anonymous, absolute: None },
+            (None, true) => Limits { idle: self.preferences.max(self.anonymous), absolute: None },
+            (Some(_), true) if !self.remember.is_zero() => {
+                Limits { idle: self.remember, absolute: Some(self.remember) }
+            }
+            (Some(_), _) => Limits { idle: self.idle, absolute: Some(self.absolute) },
+        };
+        match session.own_idle() {
+            Some(own) => Limits { idle: limits.idle.min(own), ..limits },
+            None => limits,
         }
     }
 }
@@ -74,6 +92,7 @@ mod tests {
         absolute: Duration::from_secs(12 * 3600),
         anonymous: Duration::from_secs(10 * 60),
         remember: Duration::from_secs(30 * 24 * 3600),
+        preferences: Duration::from_secs(365 * 24 * 3600),
     };
 
     fn start() -> Timestamp {
@@ -81,7 +100,7 @@ mod tests {
     }
 
     fn session(draft: Draft) -> Session {
-        Session::new(SessionId::mint().digest(), draft)
+        Session::of(draft.stored(&SessionId::mint()))
     }
 
     fn alice(remember: bool) -> Session {
@@ -104,7 +123,7 @@ mod tests {
         let mut now = start();
         while now.since(start()) < LIMITS.absolute {
             now = now.plus(29 * MINUTE);
-            session.touch(now);
+            session.touch(now, MINUTE);
         }
         assert_eq!(LIMITS.verdict(&session, now), Err(EndReason::Absolute));
         assert_eq!(LIMITS.expires(&session), start().plus(LIMITS.absolute));
@@ -115,7 +134,7 @@ mod tests {
         let session = session(Draft::anonymous(start()));
         assert_eq!(LIMITS.verdict(&session, start().plus(11 * MINUTE)), Err(EndReason::Idle));
         let next_day = start().plus(1440 * MINUTE);
-        session.touch(next_day);
+        session.touch(next_day, MINUTE);
         assert_eq!(LIMITS.verdict(&session, next_day), Ok(()));
     }
 
@@ -135,7 +154,7 @@ mod tests {
         let end = LIMITS.expires(&session);
         for back in [start().unix_millis() - 1, 0].map(Timestamp::from_unix_millis) {
             assert_eq!(LIMITS.verdict(&session, back), Ok(()));
-            session.touch(back);
+            session.touch(back, MINUTE);
             assert!(LIMITS.expires(&session) <= end);
         }
         assert_eq!(LIMITS.verdict(&session, Timestamp::from_unix_millis(u64::MAX)), Err(EndReason::Absolute));

@@ -1,68 +1,96 @@
-//! Memory: sessions kept in this process.
+//! Memory: sessions kept in this process, all of them or those in use.
 //!
-//! Comes in: drafts, digests, ends. Goes out: records, shared by all workers. What lives is decided by one mark in the
-//! record, set once: an end sets it first and removes the record afterwards, so whatever comes late finds it set.
-//! moka decides which records stay and tells the index, where they are looked up: to ask moka costs ten times as much.
-//! A record is in the index before moka knows it: whatever moka then does to it, its listener finds it there to remove.
-//! Never holds more than it was told to: anonymous sessions have an eighth of the room, for themselves. The limits given
-//! here only free memory; whether a session has expired is judged from its record, at each request.
+//! Comes in: sessions, digests, ends. Goes out: sessions, shared by all workers. What lives is decided by one mark in the
+//! session, set once: an end sets it first and removes the session afterwards, so whatever comes late finds it set.
+//! Sessions are looked up in an index; when room runs out, racks say which have to go. A session is in the index before
+//! it hangs on a rack: whatever then happens to the rack finds it there to remove. Never holds more than it was told to:
+//! anonymous sessions have an eighth of the room, for themselves, and one person a small part of the rest.
 
 use std::iter;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use moka::Expiry;
-use moka::notification::RemovalCause;
-use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::clock::Timestamp;
-use crate::session::former::Store;
 use crate::session::id::{Digest, SessionId};
-use crate::session::index::Index;
+use crate::session::index::{self, Index, Mark};
 use crate::session::lifetime::Lifetime;
+use crate::session::people::People;
+use crate::session::racks::Racks;
 use crate::session::record::{Draft, EndReason, Session};
+use crate::session::stored::Stored;
 
-type Records = Cache<Digest, Arc<Session>>;
 type Endings = Cache<Digest, EndReason>;
 
 /// How many ends are remembered, and for how long, so that people can be told why.
 const ENDINGS: u64 = 100_000;
 const ENDINGS_KEPT: Duration = Duration::from_secs(600);
 
-/// How much longer than its limits a record is held, so that an expiry is found and named by whoever asks.
-const SLACK: Duration = Duration::from_secs(300);
+/// What a session takes besides its texts and its data: itself, its entries in index, rack and list, and what an
+/// allocator loses. `benches/memory.rs` measures it.
+const BODY: usize = 224;
+
+/// One person's sessions have at most this part of the room, so that nobody fills it alone.
+const ONE_PERSON: u64 = 64;
+
+/// How much there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Sessions, at least two.
+    pub sessions: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What becomes of a session for which there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowding {
+    /// It ends: it is kept nowhere else.
+    Ends,
+    /// It is forgotten here, and kept elsewhere.
+    Forgets,
+}
 
 /// Sessions in memory. Lives as long as the process: configurations come and go around it.
 #[derive(Debug)]
 pub struct MemoryStore {
     index: Arc<Index>,
-    people: Records,
-    anonymous: Records,
+    people: Racks,
+    anonymous: Racks,
+    users: People,
     endings: Endings,
-    lifetime: Arc<ArcSwap<Lifetime>>,
+    /// Sessions of one person.
+    most: usize,
+    /// How often anything has changed.
+    changes: AtomicU64,
 }
 
 impl MemoryStore {
-    /// A store for so many sessions, at least two: seven eighths for people, one for anonymous visitors.
-    pub fn new(max_sessions: u64, lifetime: Lifetime) -> Self {
+    /// A memory with seven eighths of its room for people, and one for anonymous visitors.
+    pub fn new(room: Room, crowding: Crowding) -> Self {
         let endings = Cache::builder().max_capacity(ENDINGS).time_to_live(ENDINGS_KEPT).build();
-        let lifetime = Arc::new(ArcSwap::from_pointee(lifetime));
-        let anonymous = (max_sessions / 8).max(1);
         let index = Arc::new(Index::new());
+        let eighth = Room { sessions: (room.sessions / 8).max(1), bytes: (room.bytes / 8).max(1) };
+        let racks = |room: Room| {
+            let (index, endings): (_, Endings) = (Arc::clone(&index), endings.clone());
+            let clear = move |mark| clear(&index, &endings, mark, crowding);
+            Racks::new(room.sessions, room.bytes, Box::new(clear))
+        };
+        let rest = Room {
+            sessions: room.sessions.saturating_sub(eighth.sessions).max(1),
+            bytes: room.bytes.saturating_sub(eighth.bytes).max(1),
+        };
         Self {
-            people: records(max_sessions.saturating_sub(anonymous).max(1), &lifetime, &endings, &index),
-            anonymous: records(anonymous, &lifetime, &endings, &index),
+            people: racks(rest),
+            anonymous: racks(eighth),
+            most: usize::try_from((rest.sessions / ONE_PERSON).max(1000)).unwrap_or(usize::MAX),
+            users: People::new(),
+            changes: AtomicU64::new(0),
             index,
             endings,
-            lifetime,
         }
-    }
-
-    /// From now on, records are freed by these limits.
-    pub fn set_lifetime(&self, lifetime: Lifetime) {
-        self.lifetime.store(Arc::new(lifetime));
     }
 
     /// The session kept under this digest, if it lives.
@@ -70,18 +98,21 @@ impl MemoryStore {
         self.index.get(digest).filter(|session| session.ended().is_none())
     }
 
-    /// Notes that a request came with a session. moka hears of it once a minute: the order in which it evicts is true to
-    /// that grain, and no record is freed early, since `SLACK` is longer.
-    pub fn touch(&self, session: &Session, now: Timestamp) {
-        if session.touch(now) {
-            self.records_of(session).get(session.digest());
+    /// Notes that a request came with a session. The racks hear of it at most once in `tell_every`, and so does the caller:
+    /// the order in which sessions go is true to that grain.
+    pub fn touch(&self, session: &Session, now: Timestamp, tell_every: Duration) -> bool {
+        let tell = session.touch(now, tell_every);
+        if tell {
+            self.racks_of(session).used(session);
+            self.note_change();
         }
+        tell
     }
 
     /// Keeps a new session under a new id.
     pub fn create(&self, draft: Draft) -> (SessionId, Arc<Session>) {
         let id = SessionId::mint();
-        let session = Arc::new(Session::new(id.digest(), draft));
+        let session = Arc::new(Session::of(draft.stored(&id)));
         self.keep(&session);
         (id, session)
     }
@@ -89,8 +120,8 @@ impl MemoryStore {
     /// Ends `old` and keeps `draft` under a new id in its place. `None` when `old` had ended before.
     pub fn replace(&self, old: &Session, draft: Draft) -> Option<(SessionId, Arc<Session>)> {
         let id = SessionId::mint();
-        let next = old.follow(id.digest(), draft)?;
-        self.drop_record(old);
+        let next = old.follow(draft.stored(&id))?;
+        self.drop_session(old);
         self.keep(&next);
         Some((id, next))
     }
@@ -102,202 +133,175 @@ impl MemoryStore {
             if first && session.identity().is_some() {
                 self.endings.insert(*session.digest(), reason);
             }
-            self.drop_record(session);
+            self.drop_session(session);
         }
         first
     }
 
-    /// Why the session that was kept under this digest ended, where that is still known and somebody was logged in to it.
+    /// Takes in a session that is kept elsewhere, or was. The one that is here already learns what is new. `None` when it
+    /// is known to have ended.
+    pub fn adopt(&self, stored: Stored) -> Option<Arc<Session>> {
+        if self.endings.contains_key(&stored.digest) {
+            return None;
+        }
+        if let Some(session) = self.index.get(&stored.digest) {
+            session.absorb(stored);
+            return Some(session);
+        }
+        let session = Arc::new(Session::of(stored));
+        let kept = self.keep(&session);
+        // It may have ended while it was taken in.
+        if self.endings.contains_key(kept.digest()) {
+            self.drop_session(&kept);
+            return None;
+        }
+        Some(kept)
+    }
+
+    /// Notes an end that happened elsewhere: whoever holds the session finds it ended, and it is not taken in again.
+    pub fn ended_elsewhere(&self, digest: &Digest, reason: EndReason) {
+        self.endings.insert(*digest, reason);
+        if let Some(session) = self.index.get(digest) {
+            session.finish(reason);
+            self.drop_session(&session);
+        }
+    }
+
+    /// Forgets a session that is kept elsewhere; whoever holds it asks there.
+    pub fn forget(&self, session: &Session) {
+        session.set_stale(true);
+        self.drop_session(session);
+    }
+
+    /// Notes that a session's data is not what it was.
+    pub fn reweigh(&self, session: &Session, before: usize, after: usize) {
+        self.note_change();
+        self.racks_of(session).reweigh(session, weight(session, before), weight(session, after));
+    }
+
+    /// Why the session that was kept under this digest ended, where that is still known.
     pub fn reason(&self, digest: &Digest) -> Option<EndReason> {
         self.endings.get(digest)
     }
 
-    /// How many sessions somebody is logged in to, and how many nobody is. Approximate: ends count a little later.
+    /// The ends that are still known.
+    pub fn endings(&self) -> Vec<(Digest, EndReason)> {
+        self.endings.iter().map(|(digest, reason)| (*digest, reason)).collect()
+    }
+
+    /// The living sessions of a user, the oldest first.
+    pub fn of_user(&self, user: &str) -> Vec<Arc<Session>> {
+        let found = self.users.of(user).into_iter().filter_map(|mark| self.index.marked(mark));
+        let theirs = |session: &Arc<Session>| {
+            session.ended().is_none() && session.identity().is_some_and(|identity| identity.user() == user)
+        };
+        let mut sessions: Vec<_> = found.filter(theirs).collect();
+        sessions.sort_by_key(|session| (session.created(), *session.digest()));
+        sessions
+    }
+
+    /// All living sessions, a shelf at a time: a session that comes or goes meanwhile may be among them or not.
+    pub fn iter(&self) -> impl Iterator<Item = Arc<Session>> {
+        let shelves = (0..index::SHARDS).flat_map(|number| self.index.shelf(number));
+        shelves.filter(|session| session.ended().is_none())
+    }
+
+    /// How often anything has changed that is worth keeping: the same number, the same sessions.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many sessions somebody is logged in to, and how many nobody is.
     pub fn counts(&self) -> (u64, u64) {
-        (self.people.entry_count(), self.anonymous.entry_count())
+        self.iter().fold((0, 0), |(people, anonymous), session| match session.identity() {
+            Some(_) => (people + 1, anonymous),
+            None => (people, anonymous + 1),
+        })
     }
 
-    /// Frees what has expired. Worth calling now and then: without traffic nothing else does.
-    pub fn sweep(&self) {
-        self.people.run_pending_tasks();
-        self.anonymous.run_pending_tasks();
-        self.endings.run_pending_tasks();
+    /// Ends what has expired. Worth calling now and then: without requests nothing else does.
+    pub fn sweep(&self, lifetime: &Lifetime, now: Timestamp, crowding: Crowding) {
+        for session in self.iter() {
+            match (lifetime.verdict(&session, now), crowding) {
+                (Ok(()), _) => {}
+                (Err(reason), Crowding::Ends) => {
+                    self.end(&session, reason);
+                }
+                (Err(_), Crowding::Forgets) => self.forget(&session),
+            }
+        }
+        self.users.sweep(|mark| self.index.marked(mark).is_some());
     }
 
-    fn keep(&self, session: &Arc<Session>) {
-        self.index.insert(Arc::clone(session));
-        self.records_of(session).insert(*session.digest(), Arc::clone(session));
-        // Whoever ended it meanwhile, as what follows another, may have come too early to remove it.
+    /// Puts a session where it is found. Where another request did so just now, theirs is the one that counts.
+    fn keep(&self, session: &Arc<Session>) -> Arc<Session> {
+        if let Some(earlier) = self.index.insert(Arc::clone(session)) {
+            return earlier;
+        }
+        self.note_change();
+        self.racks_of(session).hang(session, weight(session, data_size(session)));
+        if let Some(identity) = session.identity() {
+            let lives = |mark| self.index.marked(mark).is_some();
+            let count = self.users.add(identity.user(), Mark::of(session.digest()), lives);
+            if count > self.most {
+                self.thin_out(identity.user());
+            }
+        }
+        // It may have ended before it was there to be removed.
         if session.ended().is_some() {
-            self.drop_record(session);
+            self.drop_session(session);
+        }
+        Arc::clone(session)
+    }
+
+    /// Somebody has more sessions than one person may: the oldest make room, an eighth at a time.
+    fn thin_out(&self, user: &str) {
+        let sessions = self.of_user(user);
+        let rest = self.most - self.most / 8;
+        let surplus = sessions.len().saturating_sub(rest);
+        if sessions.len() > self.most {
+            for session in &sessions[..surplus] {
+                self.end(session, EndReason::Limit);
+            }
         }
     }
 
-    fn drop_record(&self, session: &Session) {
-        self.index.remove(session.digest());
-        self.records_of(session).invalidate(session.digest());
+    fn drop_session(&self, session: &Session) {
+        if let Some(found) = self.index.remove(session.digest()) {
+            self.note_change();
+            self.racks_of(&found).gone(&found, weight(&found, data_size(&found)));
+        }
     }
 
-    fn records_of(&self, session: &Session) -> &Records {
+    fn racks_of(&self, session: &Session) -> &Racks {
         if session.identity().is_some() { &self.people } else { &self.anonymous }
     }
 }
 
-/// Records that go when they have expired or when there are too many: then the least recently used first.
-fn records(room: u64, lifetime: &Arc<ArcSwap<Lifetime>>, endings: &Endings, index: &Arc<Index>) -> Records {
-    let (endings, index) = (endings.clone(), Arc::clone(index));
-    Cache::builder()
-        .max_capacity(room)
-        .eviction_policy(EvictionPolicy::lru())
-        .expire_after(Freed(Arc::clone(lifetime)))
-        .eviction_listener(move |digest, session: Arc<Session>, cause| {
-            let reason = match cause {
-                RemovalCause::Size => EndReason::Evicted,
-                RemovalCause::Expired => EndReason::Idle,
-                RemovalCause::Explicit | RemovalCause::Replaced => return,
-            };
-            if session.finish(reason) && session.identity().is_some() {
-                endings.insert(*digest, reason);
+/// A session has to go with its rack.
+fn clear(index: &Index, endings: &Endings, mark: Mark, crowding: Crowding) {
+    let Some(session) = index.marked(mark) else { return };
+    match crowding {
+        Crowding::Ends => {
+            if session.finish(EndReason::Evicted) && session.identity().is_some() {
+                endings.insert(*session.digest(), EndReason::Evicted);
             }
-            index.remove(&digest);
-        })
-        .build()
-}
-
-/// When a record is freed, as far as memory is concerned: at each use its end is worked out anew.
-struct Freed(Arc<ArcSwap<Lifetime>>);
-
-impl Freed {
-    fn after(&self, session: &Session) -> Option<Duration> {
-        let ends = self.0.load().expires(session);
-        Some(ends.since(session.last_seen()).saturating_add(SLACK))
-    }
-}
-
-impl Expiry<Digest, Arc<Session>> for Freed {
-    fn expire_after_create(&self, _: &Digest, session: &Arc<Session>, _: Instant) -> Option<Duration> {
-        self.after(session)
-    }
-
-    fn expire_after_read(
-        &self,
-        _: &Digest,
-        session: &Arc<Session>,
-        _: Instant,
-        _: Option<Duration>,
-        _: Instant,
-    ) -> Option<Duration> {
-        self.after(session)
-    }
-}
-
-impl Store for MemoryStore {
-    async fn load(&self, digest: &Digest) -> Option<Arc<Session>> {
-        self.load(digest)
-    }
-
-    async fn create(&self, draft: Draft) -> (SessionId, Arc<Session>) {
-        self.create(draft)
-    }
-
-    async fn replace(&self, old: &Session, draft: Draft) -> Option<(SessionId, Arc<Session>)> {
-        self.replace(old, draft)
-    }
-
-    async fn end(&self, session: &Session, reason: EndReason) -> bool {
-        self.end(session, reason)
-    }
-
-    async fn reason(&self, digest: &Digest) -> Option<EndReason> {
-        self.reason(digest)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-    use std::thread;
-
-    use super::*;
-    use crate::session::former::contract::{alice, anonymous, start, store_contract};
-
-    fn lifetime() -> Lifetime {
-        let hour = Duration::from_secs(3600);
-        Lifetime { idle: hour, absolute: 12 * hour, anonymous: hour, remember: 720 * hour }
-    }
-
-    #[test]
-    fn the_memory_store_keeps_every_promise() {
-        store_contract(|max_sessions| MemoryStore::new(max_sessions, lifetime()));
-    }
-
-    #[test]
-    fn sessions_that_ended_leave_no_record_behind() {
-        let store = MemoryStore::new(100_000, lifetime());
-        for _ in 0..1000 {
-            let (_, visitor) = store.create(anonymous());
-            let (_, session) = store.replace(&visitor, alice()).expect("alive");
-            store.end(&session, EndReason::Logout);
         }
-        let (_, session) = store.create(alice());
-        store.sweep();
-        assert_eq!(store.counts(), (1, 0));
-        assert!(store.load(session.digest()).is_some());
+        Crowding::Forgets => session.set_stale(true),
     }
+    index.remove(session.digest());
+}
 
-    #[test]
-    fn a_session_in_use_stays_when_others_go() {
-        let store = MemoryStore::new(16, lifetime());
-        let add = |n| -> Vec<_> { (0..n).map(|_| store.create(alice()).1).collect() };
-        let (used, unused) = (add(1), add(1));
-        add(10);
-        store.sweep();
-        store.touch(&used[0], start().plus(Duration::from_secs(120)));
-        add(10);
-        store.sweep();
-        assert!(store.load(used[0].digest()).is_some());
-        assert!(store.load(unused[0].digest()).is_none());
-        assert_eq!(unused[0].ended(), Some(EndReason::Evicted));
-        assert_eq!(store.reason(unused[0].digest()), Some(EndReason::Evicted));
-    }
+/// What a session with so much data takes, in bytes. Texts of an identity may be shared: they count all the same.
+fn weight(session: &Session, data: usize) -> u32 {
+    let texts = session.identity().map_or(0, crate::identity::Identity::size);
+    u32::try_from(BODY + texts + data).unwrap_or(u32::MAX)
+}
 
-    #[test]
-    fn index_and_moka_hold_the_same_after_any_race() {
-        let store = MemoryStore::new(64, lifetime());
-        let slots: Vec<_> = (0..16).map(|_| Mutex::new(store.create(alice()).1)).collect();
-        let work = || {
-            for n in 0..20_000_usize {
-                let draft = || if n % 3 == 0 { anonymous() } else { alice() };
-                let session = Arc::clone(&slots[n % 16].lock().expect("no panic"));
-                let next = match n % 4 {
-                    0 => store.replace(&session, draft()),
-                    1 => store.end(&session, EndReason::Logout).then(|| store.create(draft())),
-                    2 => store.load(session.digest()).is_none().then(|| store.create(draft())),
-                    _ => Some(store.create(draft())),
-                };
-                store.touch(&session, start().plus(Duration::from_secs(n as u64)));
-                if let Some((_, next)) = next {
-                    *slots[n / 5 % 16].lock().expect("no panic") = next;
-                }
-            }
-        };
-        thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
-        store.sweep();
-        let kept = || store.people.iter().chain(store.anonymous.iter()).map(|(_, session)| session);
-        assert_eq!(store.index.len(), kept().count());
-        assert!(store.index.len() <= 64, "{:?}", store.index);
-        for session in kept() {
-            assert_eq!(session.ended(), None);
-            assert!(store.load(session.digest()).is_some_and(|found| Arc::ptr_eq(&found, &session)));
-        }
-    }
-
-    #[test]
-    fn a_record_is_held_a_little_longer_than_it_may_live() {
-        let freed = Freed(Arc::new(ArcSwap::from_pointee(lifetime())));
-        let (_, session) = MemoryStore::new(8, lifetime()).create(alice());
-        assert_eq!(freed.after(&session), Some(lifetime().idle + SLACK));
-        session.touch(start().plus(lifetime().absolute));
-        assert_eq!(freed.after(&session), Some(SLACK));
-    }
+fn data_size(session: &Session) -> usize {
+    session.data().map_or(0, |data| data.as_bytes().len())
 }

@@ -57,6 +57,17 @@ pub enum Scope {
     All,
 }
 
+impl Scope {
+    /// As in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scope::This => "this",
+            Scope::Others => "others",
+            Scope::All => "all",
+        }
+    }
+}
+
 /// An instruction, or a part of one, that was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {

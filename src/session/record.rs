@@ -1,55 +1,106 @@
-//! Record: what is kept for a visitor.
+//! Record: a session that lives.
 //!
-//! Comes in: a draft, and the digest of the id a store minted for it. Goes out: a [`Session`] that never changes in place
-//! but for two things: when it was last seen, and, once and for all, that it has ended. Never holds the id.
+//! Comes in: a draft and a fresh id, or what a store kept. Goes out: one [`Session`] for all who hold it, for its whole
+//! life. Who it belongs to never changes. What does is in cells that can be read at any time: when it was last seen, which
+//! id it has, what applications keep in it (swapped whole), and, once and for all, that it has ended. Never holds an id.
 //!
-//! A session that goes on under a new id is a new record, and to be followed is one way to end: whoever holds the old
-//! one can end what followed, and nothing that comes late undoes either.
+//! A login makes another session, and to be followed is one way to end: whoever holds the old one can end what followed,
+//! and nothing that comes late undoes either.
 
 use std::iter;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
-use crate::session::id::Digest;
+use crate::session::data::Data;
+use crate::session::id::{Digest, SessionId};
+use crate::session::origin::Origin;
+use crate::session::stored::{Stored, Turn};
+use crate::session::turn::Turns;
 
-/// A store is told that a session is in use at most once in so many milliseconds.
-const TELL_EVERY: u64 = 60_000;
-
-/// What a session shall hold; a store makes it a [`Session`] by minting an id for it.
+/// What a session shall hold; it becomes a [`Session`] under a freshly minted id.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    identity: Option<Identity>,
-    created: Timestamp,
-    remember: bool,
+    /// Who is logged in.
+    pub identity: Option<Identity>,
+    /// What the login was proved with, as [`Stored::credential`].
+    pub credential: u64,
+    /// Now.
+    pub created: Timestamp,
+    /// Beyond the end of the browser's own session.
+    pub remember: bool,
+    /// From where.
+    pub origin: Origin,
+    /// What is in it already.
+    pub data: Option<Arc<Data>>,
 }
 
 impl Draft {
     /// For a visitor nobody knows.
     pub fn anonymous(now: Timestamp) -> Self {
-        Self { identity: None, created: now, remember: false }
+        Self {
+            identity: None,
+            credential: 0,
+            created: now,
+            remember: false,
+            origin: Origin::default(),
+            data: None,
+        }
     }
 
     /// For somebody who has just proved who they are; `remember`: beyond the end of the browser's own session.
     pub fn signed_in(identity: Identity, remember: bool, now: Timestamp) -> Self {
-        Self { identity: Some(identity), created: now, remember }
+        Self { identity: Some(identity), remember, ..Self::anonymous(now) }
+    }
+
+    /// As a store is to keep it under this id.
+    pub(in crate::session) fn stored(self, id: &SessionId) -> Stored {
+        let turn = Turn { proof: id.proof(), since: self.created, previous: None, shown: None };
+        Stored {
+            digest: id.digest(),
+            turn,
+            identity: self.identity,
+            credential: self.credential,
+            created: self.created,
+            last_seen: self.created,
+            remember: self.remember,
+            idle: 0,
+            origin: self.origin,
+            data: self.data.map(Arc::unwrap_or_clone).unwrap_or_default(),
+            revision: 1,
+        }
     }
 }
 
-/// What is kept for a visitor. One allocation, with the texts of the identity another, shared by all who hold it.
+/// What is kept for a visitor. One allocation; the texts of the identity and the data are others.
 #[derive(Debug)]
 pub struct Session {
     digest: Digest,
-    last_seen: AtomicU64,
     created: Timestamp,
-    end: OnceLock<End>,
+    credential: u64,
     identity: Option<Identity>,
+    last_seen: AtomicU64,
+    turns: Turns,
+    data: ArcSwapOption<Data>,
+    end: OnceLock<End>,
+    /// Seconds of its own idle limit; zero: none.
+    idle: AtomicU32,
+    /// What a shared store called its last write.
+    revision: AtomicU32,
+    /// Where the memory keeps it.
+    place: AtomicU32,
     short: u32,
-    remember: bool,
+    origin: Origin,
+    remember: AtomicBool,
+    /// A shared store may know better by now.
+    stale: AtomicBool,
 }
 
-/// How a record ended.
+/// How a session ended.
 #[derive(Debug)]
 enum End {
     For(EndReason),
@@ -57,26 +108,65 @@ enum End {
 }
 
 impl Session {
-    /// A record under a freshly minted id.
-    pub(in crate::session) fn new(digest: Digest, draft: Draft) -> Self {
-        Self {
-            digest,
-            last_seen: AtomicU64::new(draft.created.unix_millis()),
-            created: draft.created,
+    /// A session as it was kept.
+    pub(in crate::session) fn of(stored: Stored) -> Self {
+        let session = Self {
+            digest: stored.digest,
+            created: stored.created,
+            credential: stored.credential,
+            identity: stored.identity,
+            last_seen: AtomicU64::new(stored.last_seen.unix_millis()),
+            turns: Turns::new(stored.turn, stored.created),
+            data: ArcSwapOption::empty(),
             end: OnceLock::new(),
-            identity: draft.identity,
-            short: digest.short(),
-            remember: draft.remember,
+            idle: AtomicU32::new(stored.idle),
+            revision: AtomicU32::new(u32::try_from(stored.revision).unwrap_or(u32::MAX)),
+            place: AtomicU32::new(0),
+            short: stored.digest.short(),
+            origin: stored.origin,
+            remember: AtomicBool::new(stored.remember),
+            stale: AtomicBool::new(false),
+        };
+        session.set_data(stored.data);
+        session
+    }
+
+    /// As it is to be kept.
+    pub fn stored(&self) -> Stored {
+        Stored {
+            digest: self.digest,
+            turn: self.turns.now(self.created),
+            identity: self.identity.clone(),
+            credential: self.credential,
+            created: self.created,
+            last_seen: self.last_seen(),
+            remember: self.remember(),
+            idle: self.idle.load(Ordering::Relaxed),
+            origin: self.origin,
+            data: self.data().map(|data| Data::clone(&data)).unwrap_or_default(),
+            revision: u64::from(self.revision.load(Ordering::Acquire)),
         }
     }
 
-    /// A record under a freshly minted id, to follow this one. `None` when this one has ended or is followed already.
-    pub(in crate::session) fn follow(&self, digest: Digest, draft: Draft) -> Option<Arc<Self>> {
-        let next = Arc::new(Self::new(digest, draft));
+    /// Takes over what a store keeps, unless that is older than what is here.
+    pub(in crate::session) fn absorb(&self, stored: Stored) {
+        let revision = u32::try_from(stored.revision).unwrap_or(u32::MAX);
+        self.last_seen.fetch_max(stored.last_seen.unix_millis(), Ordering::Relaxed);
+        if revision > self.revision.fetch_max(revision, Ordering::AcqRel) {
+            self.turns.set(stored.turn, self.created);
+            self.idle.store(stored.idle, Ordering::Relaxed);
+            self.remember.store(stored.remember, Ordering::Relaxed);
+            self.set_data(stored.data);
+        }
+    }
+
+    /// A session to follow this one. `None` when this one has ended or is followed already.
+    pub(in crate::session) fn follow(&self, next: Stored) -> Option<Arc<Self>> {
+        let next = Arc::new(Self::of(next));
         self.end.set(End::FollowedBy(Arc::clone(&next))).is_ok().then_some(next)
     }
 
-    /// The record that follows this one.
+    /// The session that follows this one.
     pub(in crate::session) fn follower(&self) -> Option<&Session> {
         match self.end.get() {
             Some(End::FollowedBy(next)) => Some(next),
@@ -84,7 +174,7 @@ impl Session {
         }
     }
 
-    /// The key under which the store keeps this.
+    /// The key under which it is kept.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
@@ -99,19 +189,46 @@ impl Session {
         self.identity.as_ref()
     }
 
-    /// When the record was made.
+    /// What the login was proved with, as [`Stored::credential`].
+    pub fn credential(&self) -> u64 {
+        self.credential
+    }
+
+    /// When it was made.
     pub fn created(&self) -> Timestamp {
         self.created
     }
 
-    /// When they logged in: each login makes a record.
+    /// When they logged in: each login makes a session.
     pub fn authenticated_at(&self) -> Option<Timestamp> {
         self.identity.as_ref().map(|_| self.created)
     }
 
-    /// Whether "keep me signed in" was ticked.
+    /// From where.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Whether it shall outlast the browser's own session: "keep me signed in" was ticked, or an anonymous visitor's
+    /// preferences are in it.
     pub fn remember(&self) -> bool {
-        self.remember
+        self.remember.load(Ordering::Relaxed)
+    }
+
+    /// The idle limit that an application gave it.
+    pub fn own_idle(&self) -> Option<Duration> {
+        let seconds = self.idle.load(Ordering::Relaxed);
+        (seconds != 0).then(|| Duration::from_secs(u64::from(seconds)))
+    }
+
+    /// What applications keep in it.
+    pub fn data(&self) -> Option<Arc<Data>> {
+        self.data.load_full()
+    }
+
+    /// Which ids it has.
+    pub(in crate::session) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// When a request last came with it.
@@ -120,16 +237,61 @@ impl Session {
     }
 
     /// Notes that a request came with it; written at most once a second, and never brings an ended session back. True when
-    /// the store is to be told, which is at most once in each minute; minutes begin at another time for each session.
-    pub(in crate::session) fn touch(&self, now: Timestamp) -> bool {
+    /// whoever keeps it is to be told, which is at most once in `tell_every`; that begins at another time for each session.
+    pub(in crate::session) fn touch(&self, now: Timestamp, tell_every: Duration) -> bool {
         let (before, now) = (self.last_seen.load(Ordering::Relaxed), now.unix_millis());
         // A clock that has gone backwards since is believed.
         if now.checked_sub(before).is_some_and(|passed| passed <= 1000) {
             return false;
         }
         self.last_seen.store(now, Ordering::Relaxed);
-        let minute = |at: u64| at.saturating_add(u64::from(self.short)) / TELL_EVERY;
-        minute(before) != minute(now)
+        let every = u64::try_from(tell_every.as_millis()).unwrap_or(u64::MAX).max(1);
+        let period = |at: u64| at.saturating_add(u64::from(self.short)) / every;
+        period(before) != period(now)
+    }
+
+    /// Changes its data by `change`, which may be called again when somebody else was faster.
+    pub(in crate::session) fn change_data<T>(&self, mut change: impl FnMut(&Data) -> (Data, T)) -> T {
+        let mut told = None;
+        self.data.rcu(|data| {
+            let (next, tells) = match data {
+                Some(data) => change(data),
+                None => change(&Data::default()),
+            };
+            told = Some(tells);
+            (next != Data::default()).then(|| Arc::new(next))
+        });
+        told.expect("rcu calls at least once")
+    }
+
+    /// Gives it an idle limit of its own (zero: none), and says whether it outlasts the browser's session.
+    pub(in crate::session) fn limit(&self, idle: u32, remember: bool) {
+        self.idle.store(idle, Ordering::Relaxed);
+        self.remember.store(remember, Ordering::Relaxed);
+    }
+
+    fn set_data(&self, data: Data) {
+        self.data.store((data != Data::default()).then(|| Arc::new(data)));
+    }
+
+    /// Whether a shared store may know better by now.
+    pub(in crate::session) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
+    /// From now on the store is to be asked, or has been.
+    pub(in crate::session) fn set_stale(&self, stale: bool) {
+        self.stale.store(stale, Ordering::Release);
+    }
+
+    /// Where the memory keeps it.
+    pub(in crate::session) fn place(&self) -> u32 {
+        self.place.load(Ordering::Relaxed)
+    }
+
+    /// The memory keeps it there from now on.
+    pub(in crate::session) fn set_place(&self, place: u32) {
+        self.place.store(place, Ordering::Relaxed);
     }
 
     /// Why it ended; `None` while it lives.
@@ -151,8 +313,8 @@ impl Session {
     }
 }
 
-/// One record after the other: the stack is not as deep as a line can be long, as of somebody who signs in again and
-/// again while a connection remembers the first record.
+/// One session after the other: the stack is not as deep as a line can be long, as of somebody who signs in again and
+/// again while a connection remembers the first session.
 impl Drop for Session {
     fn drop(&mut self) {
         let mut end = self.end.take();
@@ -181,11 +343,24 @@ pub enum EndReason {
     Theft,
     /// The user is no longer allowed in.
     Disabled,
-    /// It goes on under a new id, as after a login. Not an end that people are told about.
+    /// It goes on as another session, as after a login. Not an end that people are told about.
     Replaced,
 }
 
 impl EndReason {
+    /// All of them; a reason's place is its number in stores.
+    pub const ALL: [Self; 9] = [
+        Self::Logout,
+        Self::Idle,
+        Self::Absolute,
+        Self::Revoked,
+        Self::Limit,
+        Self::Evicted,
+        Self::Theft,
+        Self::Disabled,
+        Self::Replaced,
+    ];
+
     /// As in logs, metrics and answers.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -205,15 +380,16 @@ impl EndReason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::id::SessionId;
+
+    fn draft() -> Stored {
+        Draft::anonymous(Timestamp::from_unix_millis(10_000)).stored(&SessionId::mint())
+    }
 
     fn session() -> Session {
-        Session::new(SessionId::mint().digest(), draft())
+        Session::of(draft())
     }
 
-    fn draft() -> Draft {
-        Draft::anonymous(Timestamp::from_unix_millis(10_000))
-    }
+    const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
     fn the_first_end_is_the_one_that_counts() {
@@ -222,15 +398,15 @@ mod tests {
         assert!(session.finish(EndReason::Logout));
         assert!(!session.finish(EndReason::Idle));
         assert_eq!(session.ended(), Some(EndReason::Logout));
-        assert!(session.follow(SessionId::mint().digest(), draft()).is_none());
+        assert!(session.follow(draft()).is_none());
     }
 
     #[test]
     fn whoever_holds_an_old_record_can_end_what_followed() {
-        let (first, digest) = (session(), SessionId::mint().digest());
-        let second = first.follow(digest, draft()).expect("the first lives");
+        let first = session();
+        let second = first.follow(draft()).expect("the first lives");
         assert_eq!((first.ended(), second.ended()), (Some(EndReason::Replaced), None));
-        assert!(first.follow(digest, draft()).is_none(), "one record follows another");
+        assert!(first.follow(draft()).is_none(), "one session follows another");
         assert!(!first.finish(EndReason::Idle), "its own limits no longer matter");
         assert_eq!(second.ended(), None);
         assert!(first.finish_line(EndReason::Logout));
@@ -240,8 +416,8 @@ mod tests {
 
     #[test]
     fn a_line_of_any_length_is_ended_and_dropped() {
-        let (first, digest) = (Arc::new(session()), SessionId::mint().digest());
-        let follow = |last: Arc<Session>| last.follow(digest, draft()).expect("it lives");
+        let first = Arc::new(session());
+        let follow = |last: Arc<Session>| last.follow(draft()).expect("it lives");
         let last = (0..200_000).fold(Arc::clone(&first), |last, _| follow(last));
         assert!(first.finish_line(EndReason::Logout));
         assert_eq!(last.ended(), Some(EndReason::Logout));
@@ -252,8 +428,9 @@ mod tests {
     #[test]
     fn the_store_is_told_of_use_once_a_minute() {
         let session = session();
-        let told =
-            (1..=600_u64).filter(|n| session.touch(Timestamp::from_unix_millis(10_000 + n * 2000))).count();
+        let told = (1..=600_u64)
+            .filter(|n| session.touch(Timestamp::from_unix_millis(10_000 + n * 2000), MINUTE))
+            .count();
         assert_eq!(told, 20, "1200 seconds");
     }
 
@@ -261,11 +438,23 @@ mod tests {
     fn last_seen_follows_the_clock_both_ways_but_not_within_a_second() {
         let session = session();
         let at = Timestamp::from_unix_millis;
-        session.touch(at(10_900));
+        session.touch(at(10_900), MINUTE);
         assert_eq!(session.last_seen(), at(10_000));
-        session.touch(at(12_000));
+        session.touch(at(12_000), MINUTE);
         assert_eq!(session.last_seen(), at(12_000));
-        session.touch(at(5_000));
+        session.touch(at(5_000), MINUTE);
         assert_eq!(session.last_seen(), at(5_000), "a clock set back must not lengthen the idle limit");
+    }
+
+    #[test]
+    fn what_a_store_keeps_is_taken_over_only_when_it_is_newer() {
+        let session = session();
+        let kept = session.stored();
+        session.absorb(Stored { idle: 9, revision: 1, ..kept.clone() });
+        assert_eq!(session.own_idle(), None);
+        session.absorb(Stored { idle: 9, revision: 2, ..kept.clone() });
+        assert_eq!(session.own_idle(), Some(Duration::from_secs(9)));
+        session.absorb(Stored { idle: 5, revision: 1, ..kept });
+        assert_eq!(session.own_idle(), Some(Duration::from_secs(9)));
     }
 }

@@ -1,9 +1,12 @@
 //! Settings of the sessions: limits, cookie, keys.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use secrecy::SecretBox;
 
+use crate::session::data::DataKey;
 use crate::session::lifetime::Lifetime;
 
 /// `session:` with `keys:` resolved.
@@ -17,14 +20,69 @@ pub struct Settings {
     pub anonymous: Duration,
     /// `remember_for`, default 30 d; zero hides the box.
     pub remember: Duration,
+    /// `rotate_every`, default 15 min; zero: never.
+    pub rotate_every: Duration,
+    /// `touch_interval`, default 60 s.
+    pub touch_interval: Duration,
+    /// `max_per_user`, default 0: no limit.
+    pub max_per_user: usize,
+    /// `max_bytes` of one session's data, default 16 KiB.
+    pub max_bytes: usize,
+    /// `timezone`, where midnight is when an application does not say so; default UTC.
+    pub timezone: TimeZone,
+    /// `preferences`: what stays when somebody logs out or another one logs in.
+    pub preferences: Vec<DataKey>,
+    /// `preferences_for`, default 365 d.
+    pub preferences_for: Duration,
     /// `cookie:`
     pub cookie: CookieSettings,
+    /// `store`
+    pub store: StoreKind,
     /// `memory.max_sessions`, default 1,000,000.
     pub max_sessions: u64,
+    /// `memory.max_bytes`, default 1 GiB.
+    pub memory_bytes: u64,
+    /// `memory.snapshot`
+    pub snapshot: Option<PathBuf>,
     /// The first signs, all verify.
     pub keys: Vec<Key>,
     /// `create`
     pub create: Create,
+}
+
+impl Default for Settings {
+    /// What holds where nothing is configured, but for the keys: there must be one.
+    fn default() -> Self {
+        const MINUTE: Duration = Duration::from_secs(60);
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            idle: 30 * MINUTE,
+            absolute: DAY / 2,
+            anonymous: 10 * MINUTE,
+            remember: 30 * DAY,
+            rotate_every: 15 * MINUTE,
+            touch_interval: MINUTE,
+            max_per_user: 0,
+            max_bytes: 16 << 10,
+            timezone: TimeZone::UTC,
+            preferences: Vec::new(),
+            preferences_for: 365 * DAY,
+            cookie: CookieSettings {
+                name: "__Host-cloakroom".to_owned(),
+                secure: true,
+                same_site: SameSite::Lax,
+                path: "/".to_owned(),
+                domain: None,
+                partitioned: false,
+            },
+            store: StoreKind::Memory,
+            max_sessions: 1_000_000,
+            memory_bytes: 1 << 30,
+            snapshot: None,
+            keys: Vec::new(),
+            create: Create::Lazy,
+        }
+    }
 }
 
 impl Settings {
@@ -35,8 +93,25 @@ impl Settings {
             absolute: self.absolute,
             anonymous: self.anonymous,
             remember: self.remember,
+            preferences: self.preferences_for,
         }
     }
+}
+
+/// `session.store`: who keeps the sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoreKind {
+    /// This process.
+    #[default]
+    Memory,
+    /// Redis or Valkey.
+    Redis,
+    /// SQLite, PostgreSQL or MySQL.
+    Sql,
+    /// The visitors, sealed in cookies.
+    Cookie,
+    /// A Django site.
+    Django,
 }
 
 /// `session.create`
@@ -47,6 +122,8 @@ pub enum Create {
     Lazy,
     /// From the first response on.
     Always,
+    /// A session exists only once somebody logs in: anonymous visitors are never remembered.
+    Never,
 }
 
 /// `session.cookie:` after `auto` was decided.

@@ -12,6 +12,9 @@ use crate::session::id::Digest;
 use crate::session::record::EndReason;
 use crate::session::stored::Stored;
 
+#[cfg(test)]
+pub(in crate::session) mod contract;
+
 /// A store's answer, on its way.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 

@@ -64,15 +64,21 @@ impl Stored {
     /// Everything but the revision, for a store to keep.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + self.data.as_bytes().len());
+        self.write_to(&mut out);
+        out
+    }
+
+    /// The same, behind what `out` holds.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
         out.extend_from_slice(self.digest.bytes());
-        put_u64(&mut out, self.turn.proof.bits());
-        put_u64(&mut out, self.turn.since.unix_millis());
-        put_u64(&mut out, self.turn.previous.map_or(0, Proof::bits));
-        put_u64(&mut out, self.turn.shown.map_or(0, Timestamp::unix_millis));
-        put_u64(&mut out, self.credential);
-        put_u64(&mut out, self.created.unix_millis());
-        put_u64(&mut out, self.last_seen.unix_millis());
+        put_u64(out, self.turn.proof.bits());
+        put_u64(out, self.turn.since.unix_millis());
+        put_u64(out, self.turn.previous.map_or(0, Proof::bits));
+        put_u64(out, self.turn.shown.map_or(0, Timestamp::unix_millis));
+        put_u64(out, self.credential);
+        put_u64(out, self.created.unix_millis());
+        put_u64(out, self.last_seen.unix_millis());
         out.push(u8::from(self.remember));
         out.extend_from_slice(&self.idle.to_be_bytes());
         let address = self.origin.address.map(|address| match address {
@@ -85,16 +91,15 @@ impl Stored {
             None => out.push(0),
             Some(identity) => {
                 out.push(1);
-                put_bytes(&mut out, identity.user().as_bytes());
-                put_bytes(&mut out, identity.email().unwrap_or_default().as_bytes());
-                put_bytes(&mut out, identity.name().unwrap_or_default().as_bytes());
+                put_bytes(out, identity.user().as_bytes());
+                put_bytes(out, identity.email().unwrap_or_default().as_bytes());
+                put_bytes(out, identity.name().unwrap_or_default().as_bytes());
                 let groups: Vec<_> = identity.groups().collect();
-                put_u64(&mut out, groups.len() as u64);
-                groups.iter().for_each(|group| put_bytes(&mut out, group.as_bytes()));
+                put_u64(out, groups.len() as u64);
+                groups.iter().for_each(|group| put_bytes(out, group.as_bytes()));
             }
         }
-        put_bytes(&mut out, self.data.as_bytes());
-        out
+        put_bytes(out, self.data.as_bytes());
     }
 
     /// What [`Stored::to_bytes`] made, with the revision its store tells.

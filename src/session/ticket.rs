@@ -1,7 +1,7 @@
 //! Ticket: the cookie's way out.
 //!
-//! Comes in: a sealed id and how the cookie is configured. Goes out: a `Set-Cookie` value, or one that takes the cookie
-//! back. Never looks at a request.
+//! Comes in: a sealed id, or a session sealed in pieces, and how the cookie is configured. Goes out: a `Set-Cookie` value,
+//! or one that takes the cookie back. Never looks at a request.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use ::cookie::time::OffsetDateTime;
 
 use crate::clock::Timestamp;
+use crate::session::cookie::pieces::Names;
 use crate::session::settings::{CookieSettings, SameSite};
 
 /// A `Set-Cookie` value with an id in it, or one that takes the cookie back.
@@ -27,7 +28,32 @@ impl Ticket {
         lasting: Option<Duration>,
         now: Timestamp,
     ) -> Self {
-        let mut cookie = attributes(settings, value);
+        Self::give(settings, &settings.name, value, lasting, now)
+    }
+
+    /// Hands out `values`, one cookie each, and takes back those of the numbers in `shown` that are no longer needed.
+    pub(in crate::session) fn hand_out_pieces(
+        settings: &CookieSettings,
+        names: &Names,
+        values: Vec<String>,
+        shown: impl Iterator<Item = usize>,
+        lasting: Option<Duration>,
+        now: Timestamp,
+    ) -> Vec<Self> {
+        let spare = shown.filter(|number| *number >= values.len());
+        let spare: Vec<_> = spare.map(|number| Self::expire(settings, names.of(number))).collect();
+        let give = |(number, value)| Self::give(settings, names.of(number), value, lasting, now);
+        values.into_iter().enumerate().map(give).chain(spare).collect()
+    }
+
+    fn give(
+        settings: &CookieSettings,
+        name: &str,
+        value: String,
+        lasting: Option<Duration>,
+        now: Timestamp,
+    ) -> Self {
+        let mut cookie = attributes(settings, name, value);
         if let Some(lasting) = lasting {
             let seconds = i64::try_from(lasting.as_secs()).unwrap_or(i64::MAX);
             cookie.set_max_age(::cookie::time::Duration::seconds(seconds));
@@ -38,7 +64,21 @@ impl Ticket {
 
     /// Takes the cookie back: same name, path and domain, already expired.
     pub(in crate::session) fn take_back(settings: &CookieSettings) -> Self {
-        let mut cookie = attributes(settings, String::new());
+        Self::expire(settings, &settings.name)
+    }
+
+    /// Takes a cookie in pieces back: the first in any case, and those of the numbers in `shown`.
+    pub(in crate::session) fn take_back_pieces(
+        settings: &CookieSettings,
+        names: &Names,
+        shown: impl Iterator<Item = usize>,
+    ) -> Vec<Self> {
+        let numbers = std::iter::once(0).chain(shown.filter(|number| *number > 0));
+        numbers.map(|number| Self::expire(settings, names.of(number))).collect()
+    }
+
+    fn expire(settings: &CookieSettings, name: &str) -> Self {
+        let mut cookie = attributes(settings, name, String::new());
         cookie.set_max_age(::cookie::time::Duration::ZERO);
         cookie.set_expires(OffsetDateTime::UNIX_EPOCH);
         Self(cookie.to_string())
@@ -51,8 +91,8 @@ impl fmt::Debug for Ticket {
     }
 }
 
-fn attributes(settings: &CookieSettings, value: String) -> ::cookie::Cookie<'static> {
-    let mut cookie = ::cookie::Cookie::new(settings.name.clone(), value);
+fn attributes(settings: &CookieSettings, name: &str, value: String) -> ::cookie::Cookie<'static> {
+    let mut cookie = ::cookie::Cookie::new(name.to_owned(), value);
     cookie.set_path(settings.path.clone());
     cookie.set_http_only(true);
     cookie.set_secure(settings.secure);
@@ -141,5 +181,30 @@ mod tests {
         ] {
             assert!(ticket.set_cookie().contains(part), "{part} in {}", ticket.set_cookie());
         }
+    }
+
+    #[test]
+    fn pieces_go_out_under_their_names_and_those_no_longer_needed_are_taken_back() {
+        let (settings, names) = (settings(), Names::new(NAME));
+        let now = Timestamp::from_unix_millis(1_800_000_000_000);
+        let lasting = Some(Duration::from_secs(60));
+        let values = vec!["a".to_owned(), "b".to_owned()];
+        let tickets =
+            Ticket::hand_out_pieces(&settings, &names, values, [0, 1, 2, 7].into_iter(), lasting, now);
+        let whole = Ticket::hand_out(&settings, "a".to_owned(), lasting, now);
+        let attributes = whole.set_cookie().split_once(';').expect("attributes").1;
+        let gone = Ticket::take_back(&settings);
+        let gone = gone.set_cookie().split_once(';').expect("attributes").1;
+        let expected = [
+            format!("{NAME}=a;{attributes}"),
+            format!("{NAME}.1=b;{attributes}"),
+            format!("{NAME}.2=;{gone}"),
+            format!("{NAME}.7=;{gone}"),
+        ];
+        assert_eq!(tickets.iter().map(Ticket::set_cookie).collect::<Vec<_>>(), expected);
+
+        let back = Ticket::take_back_pieces(&settings, &names, [2].into_iter());
+        let expected = [format!("{NAME}=;{gone}"), format!("{NAME}.2=;{gone}")];
+        assert_eq!(back.iter().map(Ticket::set_cookie).collect::<Vec<_>>(), expected);
     }
 }

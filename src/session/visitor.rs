@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use crate::identity::Identity;
+use crate::session::cookie::pieces::Pieces;
+use crate::session::keys::VALUE_LENGTH;
 use crate::session::record::{EndReason, Session};
 
 /// Who a cookie proved.
@@ -14,6 +16,30 @@ pub struct Visitor {
     pub(in crate::session) session: Option<Arc<Session>>,
     pub(in crate::session) ended: Option<EndReason>,
     pub(in crate::session) showed_cookie: bool,
+    /// The session began with the response before this request.
+    pub(in crate::session) new: bool,
+    /// The session is to go on under a new id, or to be sealed anew.
+    pub(in crate::session) due: bool,
+    /// What proved it.
+    pub(in crate::session) by: Shown,
+}
+
+/// The cookie that proved who somebody is.
+#[derive(Clone, Default)]
+pub(in crate::session) enum Shown {
+    /// None of ours.
+    #[default]
+    Nothing,
+    /// A signed id.
+    Id([u8; VALUE_LENGTH]),
+    /// A sealed session.
+    Pieces(Arc<Pieces>),
+}
+
+impl std::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shown(…)")
+    }
 }
 
 impl Visitor {
@@ -45,5 +71,10 @@ impl Visitor {
     /// Whether the request had a cookie of our name, whatever was in it.
     pub fn showed_cookie(&self) -> bool {
         self.showed_cookie
+    }
+
+    /// Whether this is the first request with their session.
+    pub fn is_new(&self) -> bool {
+        self.new
     }
 }

@@ -187,7 +187,8 @@ impl Exchange {
             }
             StatusCode::CONTINUE => self.continue_wait.clear(),
             _ => {
-                headers::incoming(&mut head, &[]);
+                // Only a final response can ask for something to be remembered.
+                headers::incoming(&mut head, &headers::OurCookies::default());
                 self.body.send_interim(head.status, &head.fields);
             }
         }

@@ -274,6 +274,45 @@ fn a_key_is_made_once_and_only_to_run() {
 }
 
 #[test]
+fn a_snapshot_needs_a_place_and_a_key_that_stays() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("cloakroom.yaml");
+    let given = |load: fn(&Source) -> Result<Config, Problems>, more: &str, snapshot: &str| {
+        let more = format!("{more}\nsession: {{ memory: {{ snapshot: {snapshot} }} }}");
+        std::fs::write(&path, with(&more).replace("HASH", HASH)).expect("written");
+        load(&Source::File(path.clone()))
+    };
+    let lost = |config: &Config| {
+        config
+            .warnings
+            .iter()
+            .any(|found| found.message.contains("nobody can read the snapshot after a restart"))
+    };
+    let config = given(inspect, "", "sessions").expect("a warning is no error");
+    assert_eq!(config.session.snapshot, Some(directory.path().join("sessions")));
+    assert!(lost(&config));
+    let key = "keys: [{ id: k1, secret: a-secret-of-more-than-thirty-two-bytes }]";
+    assert!(!lost(&given(inspect, key, "./sessions").expect("good")));
+    for (more, snapshot, expected) in [
+        (key, "no/sessions", "there is no directory for "),
+        (key, ".", "a file is needed"),
+        (key, "sessions/", "a file is needed"),
+        (key, "''", "a file is needed"),
+        ("state_dir: other", "state/sessions", "there is no directory for "),
+    ] {
+        let problems = given(inspect, more, snapshot).expect_err("a mistake").to_string();
+        assert!(problems.contains(expected), "{problems}");
+    }
+    for read in [inspect, load] {
+        let config =
+            given(read, "state_dir: state", "state/sessions").expect("`state_dir` is made with the key");
+        assert!(!lost(&config) && config.warnings.is_empty());
+    }
+    assert!(directory.path().join("state").is_dir());
+    assert_eq!(accepted(MINIMAL).session.snapshot, None);
+}
+
+#[test]
 fn certificates_are_looked_at() {
     let directory = tempfile::tempdir().expect("a directory");
     let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).expect("written");

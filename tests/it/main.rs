@@ -27,9 +27,15 @@ mod limits;
 mod isolation;
 
 mod access_log;
+mod admin;
 
 mod access;
+mod django;
+mod end_reasons;
 mod login;
+mod own_sessions;
+mod remembered_name;
+mod session_events;
 mod sessions;
 
 mod config;
@@ -37,5 +43,7 @@ mod config_example;
 
 mod command_line;
 mod program;
+
+mod examples;
 
 mod tidy;

@@ -9,9 +9,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloakroom::clock::Timestamp;
 use cloakroom::identity::Identity;
 use cloakroom::message::Fields;
-use cloakroom::session::cookie::take;
-use cloakroom::session::memory::MemoryStore;
-use cloakroom::session::{CookieSettings, Create, Key, Memo, SameSite, Sessions, Settings, Visitor};
+use cloakroom::session::accounts::NoAccounts;
+use cloakroom::session::keeper::Loading;
+use cloakroom::session::memory::{Crowding, MemoryStore, Room};
+use cloakroom::session::origin::Origin;
+use cloakroom::session::protocol::Scope;
+use cloakroom::session::sign::Arrival;
+use cloakroom::session::{Keeper, Key, Memo, Recognition, Sessions, Settings, Visitor};
+use futures_util::FutureExt as _;
 use secrecy::SecretBox;
 
 use crate::support::{Browser, EchoUpstream, Http2, Message, Raw, TestGateway, wait_until};
@@ -61,40 +66,33 @@ fn set_cookie<'a>(response: &'a Message, name: &str) -> Option<Vec<&'a str>> {
     found.map(|cookie| cookie.split("; ").collect())
 }
 
-/// Sessions without a gateway around them, and the store behind them.
-fn sessions() -> (Sessions, Arc<MemoryStore>) {
-    let settings = Settings {
-        idle: HOUR,
-        absolute: HOUR,
-        anonymous: HOUR,
-        remember: HOUR,
-        cookie: CookieSettings {
-            name: "__Host-cloakroom".to_owned(),
-            secure: true,
-            same_site: SameSite::Lax,
-            path: "/".to_owned(),
-            domain: None,
-            partitioned: false,
-        },
-        max_sessions: 1000,
-        keys: vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }],
-        create: Create::Lazy,
-    };
-    let store = Arc::new(MemoryStore::new(settings.max_sessions, settings.lifetime()));
-    (Sessions::new(settings, store.clone()), store)
+/// Sessions without a gateway around them.
+fn sessions() -> Sessions {
+    let keys = vec![Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }];
+    let memory = MemoryStore::new(Room { sessions: 100_000, bytes: 1 << 30 }, Crowding::Ends);
+    let keeper = Arc::new(Keeper::Memory(memory, Loading::nothing()));
+    Sessions::new(Settings { keys, ..Settings::default() }, keeper, Arc::new(NoAccounts))
+}
+
+/// Somebody signs in: the pair of the cookie.
+fn sign_in(sessions: &Sessions, now: Timestamp) -> String {
+    let identity = Identity::new("alice", None, None, &[]).expect("a name");
+    let arrival = Arrival { identity, credential: 0, remember: false, origin: Origin::default() };
+    let signed_in = sessions.sign_in(&Visitor::nobody(), arrival, now).now_or_never();
+    let (tickets, _) = signed_in.expect("memory never waits").expect("memory is never away");
+    tickets[0].set_cookie().split(';').next().expect("a pair").to_owned()
 }
 
 #[test]
 fn ten_thousand_ids_are_long_different_and_even() {
-    let (sessions, _) = sessions();
-    let alice = Identity::new("alice", None, None, &[]).expect("a name");
+    let sessions = sessions();
     let now = Timestamp::from_unix_millis(1_800_000_000_000);
     let mut seen = HashSet::new();
     let mut counts = vec![[0_u32; 256]; 48];
     const HOW_MANY: u32 = 10_000;
     for _ in 0..HOW_MANY {
-        let (ticket, _) = sessions.sign_in(&Visitor::nobody(), alice.clone(), false, now);
-        let value = ticket.set_cookie().split(['=', ';']).nth(1).expect("a value").to_owned();
+        let pair = sign_in(&sessions, now);
+        let value = pair.split('=').nth(1).expect("a value").to_owned();
         let bytes = URL_SAFE_NO_PAD.decode(&value).expect("base64url");
         assert_eq!((value.len(), bytes.len()), (64, 48), "256 bits of id, 128 of MAC");
         bytes.iter().zip(&mut counts).for_each(|(byte, counts)| counts[usize::from(*byte)] += 1);
@@ -111,21 +109,21 @@ fn ten_thousand_ids_are_long_different_and_even() {
 
 #[test]
 fn ten_thousand_logouts_leave_no_session_behind() {
-    let (sessions, store) = sessions();
-    let alice = Identity::new("alice", None, None, &[]).expect("a name");
+    let sessions = sessions();
     let now = Timestamp::from_unix_millis(1_800_000_000_000);
     for _ in 0..10_000 {
-        let (ticket, _) = sessions.sign_in(&Visitor::nobody(), alice.clone(), false, now);
         let mut fields = Fields::new();
-        fields.append("Cookie", ticket.set_cookie().split(';').next().expect("a pair"));
-        let shown = take(&mut fields, sessions.cookie_name(), &[]);
-        let visitor = sessions.recognise(&shown, &mut Memo::default(), now);
+        fields.append("Cookie", sign_in(&sessions, now));
+        let shown = sessions.take_cookies(&mut fields, &[]);
+        let recognition = sessions.recognise(&shown, &mut Memo::default(), now, true);
+        let Recognition::Is(visitor) = recognition else { panic!("memory always knows") };
         assert!(visitor.session().is_some());
-        sessions.sign_out(&visitor);
-        sessions.sign_out(&Visitor::nobody());
+        for visitor in [visitor, Visitor::nobody()] {
+            let signed_out = sessions.sign_out(&visitor, Scope::This, now).now_or_never();
+            assert!(signed_out.is_some_and(|signed_out| signed_out.is_ok()));
+        }
     }
-    store.sweep();
-    assert_eq!(store.counts(), (0, 0));
+    assert_eq!(sessions.keeper().memory().counts(), (0, 0));
 }
 
 #[test]
@@ -210,7 +208,7 @@ fn the_cookie_carries_an_id_only_and_nothing_that_is_kept_holds_it() {
     let (alice, bob) = (signed_in(&gateway, "alice"), signed_in(&gateway, "bob"));
     assert_eq!(ticket(&alice).len(), ticket(&bob).len());
     assert_eq!(ticket(&alice).len(), 64);
-    let kept = format!("{:?}", gateway.running().store());
+    let kept = format!("{:?}", gateway.running().keeper());
     assert!(!kept.contains(&ticket(&alice)[..43]) && !kept.contains(&ticket(&bob)[..43]));
 }
 

@@ -99,7 +99,7 @@ try {
   // "Keep me signed in" makes the cookie persistent.
   await visit({ locale: "en-US" }, async (page, context) => {
     await page.goto(`${base}/`);
-    await page.check('input[type="checkbox"]');
+    await page.check('input[name="remember"]');
     await logIn(page);
     const cookie = (await context.cookies()).find((cookie) => cookie.name === "__Host-cloakroom");
     const days = (cookie.expires - Date.now() / 1000) / 86400;

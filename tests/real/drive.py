@@ -16,7 +16,7 @@ from pathlib import Path
 from rig.process import HERE, Failed, kill_all
 
 # In reading order: what an application sees, what clients send, what the operator does, what goes wrong, what it costs.
-MODULES = ["django", "files", "nginx", "clients", "http2", "load", "operation", "upstream_faults", "machine_faults", "attacks", "demo", "budget"]
+MODULES = ["django", "files", "nginx", "clients", "http2", "load", "operation", "upstream_faults", "machine_faults", "attacks", "demo", "applications", "budget"]
 LIMIT = 150
 
 

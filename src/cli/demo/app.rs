@@ -1,6 +1,6 @@
 //! The demo application: a small old-fashioned web application without login or state.
 //!
-//! Comes in: a listener. Goes out: pages, an echo, an event stream. It believes the gateway's headers, as applications
+//! Comes in: a listener. Goes out: pages, an echo, an event stream, and what the gateway is to remember. It believes the gateway's headers, as applications
 //! behind Cloakroom do, so it must only ever listen where nobody but the gateway can reach it.
 
 use std::convert::Infallible;
@@ -19,8 +19,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
-use super::page::{self, Reader};
-use super::websocket;
+use super::form::Form;
+use super::instructions::Change;
+use super::page;
+use super::reader::Reader;
+use super::{account, areas, home, live, notice, preferences, shop, websocket};
 
 const LONGEST_FORM: usize = 16 * 1024;
 const LONGEST_WAIT_MS: u64 = 120_000;
@@ -54,43 +57,99 @@ async fn connection(stream: TcpStream) {
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let reader = Reader::from_headers(request.headers());
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    Ok(match request.uri().path() {
-        "/form" if request.method() == Method::POST => form(&reader, request).await,
-        "/form" => not_allowed(&reader, "POST"),
-        _ if !is_read => not_allowed(&reader, "GET, HEAD"),
-        "/" => html(StatusCode::OK, page::home(&reader, request.headers())),
-        "/public/" => html(StatusCode::OK, page::public(&reader)),
-        "/public/demo.css" => asset("text/css; charset=utf-8", include_str!("demo.css")),
-        "/public/demo.js" => asset("text/javascript; charset=utf-8", include_str!("demo.js")),
-        "/staff/" => html(StatusCode::OK, page::staff(&reader)),
-        "/finance/" => html(StatusCode::OK, page::finance(&reader)),
-        "/websocket" => html(StatusCode::OK, page::websocket(&reader)),
-        "/ticks" => html(StatusCode::OK, page::ticks(&reader)),
-        "/echo" => echo(&reader, request),
-        "/events" => events(),
-        "/slow" => slow(&reader, request.uri().query()).await,
-        _ => html(
-            StatusCode::NOT_FOUND,
-            page::message(&reader, "Not found", "There is no such page in this application."),
-        ),
+    Ok(match *request.method() {
+        Method::GET | Method::HEAD => get(&reader, request).await,
+        Method::POST => post(&reader, request).await,
+        _ => not_allowed(&reader, "GET, HEAD, POST"),
     })
 }
 
-async fn form(reader: &Reader, request: Request<Incoming>) -> Response<Body> {
-    match Limited::new(request.into_body(), LONGEST_FORM).collect().await {
-        Ok(body) => html(StatusCode::OK, page::form(reader, &body.to_bytes())),
-        Err(_) => html(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            page::message(reader, "Too long", "A form may have 16 KiB here, and must arrive whole."),
-        ),
+/// What becomes of a form.
+enum Posted {
+    /// It is shown.
+    Shown(fn(&Reader, &Form) -> String),
+    /// It changes something.
+    Kept(fn(&Reader, &Form) -> Change),
+}
+
+fn posted(path: &str) -> Option<Posted> {
+    match path {
+        "/form" => Some(Posted::Shown(home::received)),
+        "/shop/cart" => Some(Posted::Kept(shop::change_cart)),
+        "/shop/note" => Some(Posted::Kept(shop::keep_note)),
+        "/preferences/" => Some(Posted::Kept(preferences::keep)),
+        "/preferences/notice" => Some(Posted::Kept(notice::hide)),
+        "/account/sign-out" => Some(Posted::Kept(account::sign_out)),
+        _ => None,
     }
+}
+
+async fn post(reader: &Reader, request: Request<Incoming>) -> Response<Body> {
+    let Some(posted) = posted(request.uri().path()) else { return not_allowed(reader, "GET, HEAD") };
+    let Ok(body) = Limited::new(request.into_body(), LONGEST_FORM).collect().await else {
+        let heading = reader.say("Too long", "너무 깁니다");
+        let text = reader.say(
+            "A form may have 16 KiB here, and must arrive whole.",
+            "양식은 16KiB까지이며, 빠짐없이 도착해야 합니다.",
+        );
+        return html(StatusCode::PAYLOAD_TOO_LARGE, page::message(reader, heading, text));
+    };
+    let form = Form::parse(&body.to_bytes());
+    match posted {
+        Posted::Shown(show) => html(StatusCode::OK, show(reader, &form)),
+        Posted::Kept(keep) => see_other(&keep(reader, &form)),
+    }
+}
+
+fn see_other(change: &Change) -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::default()));
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, HeaderValue::from_static(change.to));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    change.instructions.write(headers);
+    response
+}
+
+async fn get(reader: &Reader, request: Request<Incoming>) -> Response<Body> {
+    let page = match request.uri().path() {
+        "/" => {
+            let mut response = html(StatusCode::OK, home::home(reader, request.headers()));
+            if request.method() == Method::GET {
+                home::seen(reader).write(response.headers_mut());
+            }
+            return response;
+        }
+        "/shop/" => shop::shop(reader),
+        "/preferences/" => preferences::preferences(reader),
+        "/account/" => account::account(reader),
+        "/public/" => areas::public(reader),
+        "/staff/" => areas::staff(reader),
+        "/finance/" => areas::finance(reader),
+        "/websocket" => live::websocket(reader),
+        "/ticks" => live::ticks(reader),
+        "/public/demo.css" => return asset("text/css; charset=utf-8", include_str!("demo.css")),
+        "/public/demo.js" => return asset("text/javascript; charset=utf-8", include_str!("demo.js")),
+        "/echo" => return echo(reader, request),
+        "/events" => return events(),
+        "/slow" => return slow(reader, request.uri().query()).await,
+        path if posted(path).is_some() => return not_allowed(reader, "POST"),
+        _ => {
+            let heading = reader.say("Not found", "찾을 수 없습니다");
+            let text = reader
+                .say("There is no such page in this application.", "이 응용 프로그램에 없는 페이지입니다.");
+            return html(StatusCode::NOT_FOUND, page::message(reader, heading, text));
+        }
+    };
+    html(StatusCode::OK, page)
 }
 
 fn echo(reader: &Reader, request: Request<Incoming>) -> Response<Body> {
     let Some(accept) = websocket::accept(request.headers()) else {
-        let text = "This address speaks WebSocket, version 13.";
-        let mut response = html(StatusCode::UPGRADE_REQUIRED, page::message(reader, "WebSocket only", text));
+        let heading = reader.say("WebSocket only", "웹소켓 전용");
+        let text =
+            reader.say("This address speaks WebSocket, version 13.", "이 주소는 웹소켓 버전 13을 씁니다.");
+        let mut response = html(StatusCode::UPGRADE_REQUIRED, page::message(reader, heading, text));
         response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return response;
@@ -123,13 +182,20 @@ async fn slow(reader: &Reader, query: Option<&str>) -> Response<Body> {
     let asked = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("ms=")));
     let wait = asked.and_then(|ms| ms.parse().ok()).unwrap_or(1_000).min(LONGEST_WAIT_MS);
     sleep(Duration::from_millis(wait)).await;
-    let text = format!("This answer took {wait} milliseconds. Others were served in the meantime.");
-    html(StatusCode::OK, page::message(reader, "At last", &text))
+    let text = reader.say(
+        "This answer took N milliseconds. Others were served in the meantime.",
+        "이 응답은 N밀리초 걸렸습니다. 그동안 다른 사람들도 응답을 받았습니다.",
+    );
+    let text = text.replacen('N', &wait.to_string(), 1);
+    html(StatusCode::OK, page::message(reader, reader.say("At last", "드디어"), &text))
 }
 
 fn not_allowed(reader: &Reader, allowed: &'static str) -> Response<Body> {
-    let text = format!("This address takes {allowed}.");
-    let mut response = html(StatusCode::METHOD_NOT_ALLOWED, page::message(reader, "Not like this", &text));
+    let text = reader
+        .say("This address takes METHODS.", "이 주소는 METHODS 요청을 받습니다.")
+        .replace("METHODS", allowed);
+    let heading = reader.say("Not like this", "이렇게는 안 됩니다");
+    let mut response = html(StatusCode::METHOD_NOT_ALLOWED, page::message(reader, heading, &text));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
@@ -228,6 +294,25 @@ mod tests {
                 .await
                 .starts_with("HTTP/1.1 426")
         );
+    }
+
+    #[tokio::test]
+    async fn a_form_that_changes_something_is_answered_with_where_to_go_and_what_to_remember() {
+        let answer = ask(
+            "POST /shop/cart HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 12\r\n\r\nadd=cart-tea",
+        )
+        .await;
+        assert!(answer.starts_with("HTTP/1.1 303 See Other\r\nlocation: /shop/\r\n"), "{answer}");
+        assert!(answer.contains("\r\nsession-add: cart-tea=1\r\n"), "{answer}");
+        let form = ask("GET /shop/cart HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        assert!(form.starts_with("HTTP/1.1 405") && form.contains("\r\nallow: POST\r\n"), "{form}");
+    }
+
+    #[tokio::test]
+    async fn a_visit_is_counted_when_the_page_was_asked_for() {
+        let visit = |method: &str| format!("{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert!(ask(&visit("GET")).await.contains("\r\nsession-add: visits=1\r\n"));
+        assert!(!ask(&visit("HEAD")).await.contains("session-"));
     }
 
     #[tokio::test]

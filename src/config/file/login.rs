@@ -13,7 +13,7 @@ use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::brief::{Brief, FromWord};
-use crate::config::units::{Rate, Switch};
+use crate::config::units::{Duration, Rate, Switch};
 
 /// How people log in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +23,8 @@ pub struct Login {
     pub title: String,
     /// Languages of the pages: `auto` follows the browser, as does a list of several; `en` and `ko` are fixed.
     pub languages: LoginLanguages,
+    /// For how long a browser remembers the user name of those who tick the box; `0s` hides the box.
+    pub remember_name_for: Duration,
     /// Users with passwords.
     pub local: Option<Local>,
     /// How many wrong passwords are allowed.
@@ -34,6 +36,7 @@ impl Default for Login {
         Self {
             title: "Cloakroom".to_owned(),
             languages: LoginLanguages(vec![LoginLanguage::Auto]),
+            remember_name_for: Duration::seconds(365 * 86_400),
             local: None,
             throttle: Throttle::default(),
         }

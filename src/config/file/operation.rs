@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::login::Secret;
 use super::{Listener, TlsVersion, Workers};
 use crate::config::brief::FromWord;
 
@@ -181,13 +182,17 @@ pub enum Admin {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map with `address`")]
 pub struct AdminMap {
-    /// Where it listens: an address of this machine only.
+    /// Where it listens: an address of this machine, or any with a `token`.
     pub address: String,
+    /// A Unix socket that it listens on as well, which only its owner can use. Default: `admin.sock` in `state_dir`.
+    pub socket: Option<String>,
+    /// What a client of `/api/v1/` has to show by TCP, at least 32 bytes; without one it can be used by the socket only.
+    pub token: Option<Secret>,
 }
 
 impl Default for AdminMap {
     fn default() -> Self {
-        Self { address: "127.0.0.1:9901".to_owned() }
+        Self { address: "127.0.0.1:9901".to_owned(), socket: None, token: None }
     }
 }
 
@@ -204,7 +209,7 @@ impl FromWord for Admin {
     fn from_word(word: &str) -> Result<Self, String> {
         match word {
             "off" | "false" => Ok(Admin::Off),
-            address => Ok(Admin::On(AdminMap { address: address.to_owned() })),
+            address => Ok(Admin::On(AdminMap { address: address.to_owned(), ..AdminMap::default() })),
         }
     }
 

@@ -2,11 +2,13 @@
 //!
 //! Comes in: YAML. Goes out: plain structs with defaults. Never checks a path.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::brief::{Brief, FromWord};
-use crate::config::units::Duration;
+use crate::config::units::{Duration, Switch};
 
 /// What goes where, and who may.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +31,30 @@ pub struct Route {
     pub strip_prefix: Option<String>,
     /// What becomes of `%2F` in a path.
     pub encoded_slash: EncodedSlash,
+    /// Whether a request extends its session; `false` for what asks by itself again and again.
+    #[serde(default = "yes")]
+    pub activity: Switch,
+    /// What the upstream may know and change of sessions. Absent: its own keys and `shared.` keys.
+    pub session: Option<RouteSession>,
+    /// Keys of the session that the upstream is told as headers of their own: `X-Theme: shared.theme`.
+    pub session_headers: BTreeMap<String, String>,
+}
+
+fn yes() -> Switch {
+    Switch(true)
+}
+
+/// What an upstream may know and change of sessions. A key is written as the upstream says it: `theme` is its own,
+/// `shared.theme` is everybody's, `shop.theme` is that of the upstream `shop`; `*` in the place of the name means all.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a map of `read`, `write` and `login`")]
+pub struct RouteSession {
+    /// Keys it is told. Absent: its own and `shared.` keys.
+    pub read: Option<Vec<String>>,
+    /// Keys it may change. Absent: its own and `shared.` keys.
+    pub write: Option<Vec<String>>,
+    /// Whether it may log people in, by `Session-Login`.
+    pub login: Switch,
 }
 
 fn everything() -> Option<String> {

@@ -58,6 +58,7 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
             [LoginLanguage::Korean] => Languages::Korean,
             _ => Languages::Auto,
         },
+        remember_name: given.remember_name_for.0,
         local,
         throttle: ThrottleSettings {
             per_user: (given.throttle.per_user.0, given.throttle.per_user.1),

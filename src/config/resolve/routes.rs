@@ -6,7 +6,7 @@
 use http::Method;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Context, upstreams};
+use super::{Context, rights, upstreams};
 use crate::access::{Access, Only};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::document::Part;
@@ -14,6 +14,7 @@ use crate::config::file::{self, EncodedSlash, File};
 use crate::config::typed::{did_you_mean, listed};
 use crate::headers::{Host, InvalidPath, NormalPath};
 use crate::route::{HostPattern, Route, Routes};
+use crate::session::rights::{Rights, space_of};
 use crate::upstream::Settings;
 
 /// All routes; without `routes:`, one for everything.
@@ -23,6 +24,7 @@ pub(super) fn resolve(
     upstreams: &[Settings],
     reserved: &str,
 ) -> Vec<Route> {
+    rights::check_names(context, upstreams);
     if file.routes.is_empty() {
         if upstreams.len() > 1 {
             context.missing(
@@ -30,7 +32,7 @@ pub(super) fn resolve(
                 "several upstreams and no routes\nadd `routes: [{ path: /, upstream: … }]`",
             );
         }
-        return vec![everything()];
+        return vec![everything(upstreams)];
     }
     let mut routes: Vec<Route> = Vec::new();
     for (at, given) in file.routes.iter().enumerate() {
@@ -72,7 +74,8 @@ fn check_reach(context: &mut Context, routes: &[Route]) {
     }
 }
 
-fn everything() -> Route {
+fn everything(upstreams: &[Settings]) -> Route {
+    let space = upstreams.first().map(|upstream| space_of(&upstream.name)).unwrap_or_default();
     Route {
         name: "default".to_owned(),
         host: HostPattern::Any,
@@ -82,6 +85,9 @@ fn everything() -> Route {
         upstream: 0,
         strip_prefix: None,
         keep_encoded_slash: false,
+        activity: true,
+        session: Rights::new(&space, None, None, false),
+        session_headers: Vec::new(),
     }
 }
 
@@ -113,6 +119,9 @@ fn one(
         }
         prefix
     });
+    let to = upstream(context, at, given.upstream.as_deref(), upstreams);
+    let session = rights::rights(context, at, given.session.as_ref(), to, upstreams);
+    let session_headers = rights::headers(context, at, &given.session_headers, &session);
     Route {
         name: String::new(),
         host: given
@@ -121,10 +130,13 @@ fn one(
             .map_or(HostPattern::Any, |host| host_pattern(context, &format!("{at}.host"), host)),
         methods: methods(context, &format!("{at}.methods"), &given.methods),
         access: access(context, &format!("{at}.access"), &given.access.0),
-        upstream: upstream(context, at, given.upstream.as_deref(), upstreams),
+        upstream: to,
         keep_encoded_slash: given.encoded_slash == EncodedSlash::Keep,
         path,
         strip_prefix,
+        activity: given.activity.0,
+        session,
+        session_headers,
     }
 }
 

@@ -3,13 +3,18 @@
 //! Comes in: `session:` as written, and whether https is in use. Goes out: settings in which `auto` is decided. Never
 //! makes a cookie that a browser would drop.
 
-use super::{Context, is_https, is_local};
-use crate::config::file::{Cookie, CreateSession, File, SameSiteWord, Secure};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::{Context, is_https, is_local, rights};
+use crate::config::file::{Cookie, CreateSession, File, SameSiteWord, Secure, Session, StoreWord};
 use crate::gateway::settings::PublicUrl;
 use crate::headers::Host;
 use crate::peer::Scheme;
 use crate::server::{ListenAddress, ListenerSettings};
-use crate::session::{CookieSettings, Create, SameSite, Settings};
+use crate::session::{CookieSettings, Create, SameSite, Settings, StoreKind};
 
 /// Session settings, still without keys.
 pub(super) fn resolve(
@@ -43,14 +48,88 @@ pub(super) fn resolve(
         absolute: given.absolute_timeout.0,
         anonymous: given.anonymous_timeout.0,
         remember: given.remember_for.0,
+        rotate_every: rotation(context, given),
+        touch_interval: touch_interval(context, given),
+        max_per_user: context.number("session.max_per_user", given.max_per_user.0, 0),
+        max_bytes: context.number("session.max_bytes", given.max_bytes.0, 64),
+        timezone: timezone(context, &given.timezone),
+        preferences: rights::preferences(context, file),
+        preferences_for: given.preferences_for.0,
+        store: match given.store {
+            StoreWord::Memory => StoreKind::Memory,
+            StoreWord::Redis => StoreKind::Redis,
+            StoreWord::Sql => StoreKind::Sql,
+            StoreWord::Cookie => StoreKind::Cookie,
+            StoreWord::Django => StoreKind::Django,
+        },
+        memory_bytes: context.number("session.memory.max_bytes", given.memory.max_bytes.0, 1 << 20),
         cookie: cookie(context, file, listeners, public_url),
         max_sessions: context.number("session.memory.max_sessions", given.memory.max_sessions.0, 1),
+        snapshot: given.memory.snapshot.as_deref().map(|given| snapshot(context, file, given)),
         keys: Vec::new(),
         create: match given.create {
             CreateSession::Lazy => Create::Lazy,
             CreateSession::Always => Create::Always,
+            CreateSession::Never => Create::Never,
         },
     }
+}
+
+/// Where sessions wait while the gateway is down.
+fn snapshot(context: &mut Context, file: &File, given: &str) -> PathBuf {
+    const AT: &str = "session.memory.snapshot";
+    let path = context.path(given);
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
+    // The first start makes `state_dir` together with a key.
+    let will_be = file.keys.is_empty() && state_dir.is_some_and(|state_dir| state_dir == directory);
+    if given.is_empty() || given.ends_with('/') || path.is_dir() {
+        context.error(AT, "a file is needed\nwrite a path such as `/var/lib/cloakroom/sessions`");
+    } else if !directory.is_dir() && !will_be {
+        context.error(AT, format!("there is no directory for {}", path.display()));
+    }
+    if file.keys.is_empty() && file.state_dir.is_none() {
+        context.warn(
+            AT,
+            "the key is made in memory, and nobody can read the snapshot after a restart\n\
+             add `state_dir: /var/lib/cloakroom`, or `keys`",
+        );
+    }
+    path
+}
+
+/// An id must have had the time to be shown.
+fn rotation(context: &mut Context, given: &Session) -> Duration {
+    let every = given.rotate_every.0;
+    if !every.is_zero() && every < Duration::from_secs(60) {
+        context.error(
+            "session.rotate_every",
+            "ids would be replaced faster than browsers can follow\nwrite at least `1m`, or `0s` for never",
+        );
+    }
+    every
+}
+
+fn touch_interval(context: &mut Context, given: &Session) -> Duration {
+    let interval = given.touch_interval.0;
+    if interval < Duration::from_secs(1) || interval > given.idle_timeout.0 / 2 {
+        context.error(
+            "session.touch_interval",
+            "not between a second and half of `idle_timeout`\nwhat a store does not hear of in time, it forgets",
+        );
+    }
+    interval
+}
+
+fn timezone(context: &mut Context, name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap_or_else(|_| {
+        let message = format!("`{name}` is not a time zone\nwrite a name such as `Asia/Seoul` or `UTC`");
+        context.error("session.timezone", message);
+        TimeZone::UTC
+    })
 }
 
 fn cookie(
@@ -134,8 +213,8 @@ fn check_name(context: &mut Context, name: &str, given: &Cookie, secure: bool) {
         context
             .error(AT, format!("`{name}` is not a name for a cookie\nletters, digits, `-` and `_` are safe"));
     }
-    if crate::login::NONCE_COOKIES.contains(&name) {
-        context.error(AT, format!("`{name}` is the cookie of the login page's form\nuse another name"));
+    if crate::login::OWN_COOKIES.contains(&name) {
+        context.error(AT, format!("`{name}` is a cookie of the login page\nuse another name"));
     }
     let Some(prefix) =
         ["__Host-", "__Secure-"].into_iter().find(|prefix| lower.starts_with(&prefix.to_lowercase()))

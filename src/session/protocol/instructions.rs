@@ -45,13 +45,13 @@ const IF_VERSION: &str = "Session-If-Version";
 
 /// All instructions, in the order in which they are read. The end of a session must find room before anything else.
 const INSTRUCTIONS: [(&str, Read); 7] = [
-    (LOGOUT, Reading::logout),
-    ("Session-Login", Reading::login),
-    ("Session-Expires", Reading::expires),
-    (IF_VERSION, Reading::if_version),
-    ("Session-Delete", Reading::delete),
-    ("Session-Set", Reading::set),
-    ("Session-Add", Reading::add),
+    (LOGOUT, |reading, header, value| reading.logout(header, value)),
+    ("Session-Login", |reading, header, value| reading.login(header, value)),
+    ("Session-Expires", |reading, header, value| reading.expires(header, value)),
+    (IF_VERSION, |reading, header, value| reading.if_version(header, value)),
+    ("Session-Delete", |reading, header, value| reading.delete(header, value)),
+    ("Session-Set", |reading, header, value| reading.set(header, value)),
+    ("Session-Add", |reading, header, value| reading.add(header, value)),
 ];
 
 type Read = fn(&mut Reading<'_>, &'static str, &[u8]) -> Result<(), String>;
@@ -174,7 +174,7 @@ impl Reading<'_> {
     }
 
     fn set(&mut self, header: &'static str, value: &[u8]) -> Result<(), String> {
-        self.each_member(header, value, |hearing, key, item| set(hearing, key, item))
+        self.each_member(header, value, set)
     }
 
     /// Makes an edit of each member of a dictionary. One that cannot be read spoils all of them.

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 /// The first moment of the next day; `None` at the end of time.
 pub(super) fn next(now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let now = jiff::Timestamp::from_millisecond(i64::try_from(now.unix_millis()).ok()?).ok()?;
-    let midnight = now.to_zoned(zone.clone()).tomorrow().ok()?.start_of_day().ok()?;
+    let midnight = now.to_zoned_datetime(zone.clone()).tomorrow().ok()?.start_of_day().ok()?;
     u64::try_from(midnight.timestamp().as_millisecond()).ok().map(Timestamp::from_unix_millis)
 }
 

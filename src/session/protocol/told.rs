@@ -179,7 +179,7 @@ mod tests {
         (fields.iter().map(|(name, value)| (name.to_owned(), text(value))).collect(), left_out)
     }
 
-    fn pairs<'a>(fields: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+    fn pairs(fields: &[(String, String)]) -> Vec<(&str, &str)> {
         fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 

@@ -65,9 +65,7 @@ impl TestGateway {
 
     /// How many sessions there are: those that somebody is logged in to, then anonymous ones.
     pub fn sessions(&self) -> (u64, u64) {
-        let store = self.running().store();
-        store.sweep();
-        store.counts()
+        self.running().keeper().memory().counts()
     }
 
     /// Moves its clock.

@@ -1,17 +1,22 @@
 """`cloakroom demo`, as somebody who has just built it: no file, no network, everything that it says can be tried."""
 
 import asyncio
+import json
 import re
 import signal
+import sys
+import urllib.parse
+from html import unescape
 from pathlib import Path
 
-from rig.gateway import BINARY
-from rig.process import Process, expect, listening, until
+from rig.gateway import BINARY, needs
+from rig.process import HERE, Process, command, expect, listening, until
 from rig.wire import Connection, Jar
 from scenarios.nginx import WebSocket
 
 
-async def check_demo(folder: Path) -> str:
+async def started(folder: Path):
+    """The demo, where it listens, and who may sign in: process, port, user, password."""
     process = Process([BINARY, "demo"], folder, "demo")
 
     def told():
@@ -24,8 +29,12 @@ async def check_demo(folder: Path) -> str:
     user = re.search(r"(?i)user(?:name)?\W+(\S+)", text)
     expect(url and user, f"no URL or no user was printed: {text}")
     port, user = int(url.group(2)), user.group(1)
-
     await listening(process, port)
+    return process, port, user, password
+
+
+async def check_demo(folder: Path) -> str:
+    process, port, user, password = await started(folder)
     jar = Jar(port)
     expect((await jar.ask("GET", "/")).status == 401, "the demo application is open to everybody")
     answer = await jar.login(user, password, "/")
@@ -55,3 +64,88 @@ async def check_demo(folder: Path) -> str:
     process.signal(signal.SIGINT)
     expect(await process.ended(5) == 0, f"exit {process.child.returncode} after an interrupt")
     return f"{user} greeted at port {port}, WebSocket and events work and end with the session"
+
+
+class Shopper:
+    """Somebody in the demo's pages: looks at them and presses their buttons."""
+
+    def __init__(self, port: int):
+        self.jar = Jar(port)
+
+    async def sees(self, path: str) -> str:
+        _, answer = await self.jar.page(path)
+        expect(answer.status == 200, f"GET {path}: {answer.status} {answer.text()[:200]}")
+        return answer.text()
+
+    async def sends(self, path: str, **values) -> str:
+        """Posts a form and returns the page that it leads to."""
+        body = urllib.parse.urlencode(values).encode()
+        answer = await self.jar.ask("POST", path, [("Content-Type", "application/x-www-form-urlencoded")], body)
+        expect(answer.status == 303, f"POST {path}: {answer.status} {answer.text()[:200]}")
+        return await self.sees(answer.header("location"))
+
+
+def says(page: str, what: str, where: str):
+    expect(what in page, f"{where} does not say {what!r}: {unescape(re.sub('<[^>]+>', ' ', page))[-900:]}")
+
+
+def version(page: str) -> str:
+    return re.search('name="version" value="([^"]*)"', page)[1]
+
+
+async def check_demo_remembers(folder: Path) -> str:
+    _, port, user, password = await started(folder)
+    one, other = Shopper(port), Shopper(port)
+    # Before login: a message once, a cart, theme and language.
+    says(await one.sends("/shop/cart", add="cart-tea"), "Green tea is in the cart.", "the shop")
+    page = await one.sees("/shop/")
+    says(page, "<td>Green tea</td><td>1</td>", "the cart")
+    expect("is in the cart." not in page, "a message was shown twice")
+    says(await one.sends("/preferences/", theme="dark", language="ko"), "저장했습니다.", "the form")
+    says(await one.sees("/shop/"), '<html lang="ko" data-theme="dark">', "the shop")
+    says(await one.sends("/preferences/notice", until="midnight", back="/shop/"), "장바구니", "the shop")
+    expect("재고 조사" not in await one.sees("/shop/"), "the notice was not hidden")
+    # Two tabs with one note: the second is told that it came late.
+    tab = version(await one.sees("/shop/"))
+    says(await one.sends("/shop/note", note="첫째 글", version=tab), ">첫째 글</textarea>", "the note")
+    late = await one.sends("/shop/note", note="둘째 글", version=tab)
+    says(late, 'role="alert"', "the late note")
+    says(late, ">첫째 글</textarea>", "the late note")
+    expect('role="alert"' not in await one.sees("/shop/"), "the conflict was told twice")
+    # Login keeps all of it; visits are counted, the welcome comes once.
+    for someone in (one, other):
+        await someone.jar.login(user, password, "/")
+    says(await one.sees("/shop/"), "<td>녹차</td><td>1</td>", "the cart after login")
+    says(await one.sees("/"), "<dialog open", "the first page")
+    page = await one.sees("/")
+    expect("<dialog" not in page, "the welcome came twice")
+    says(page, "방문: 2", "the first page")
+    # Out in all other browsers, then here; preferences stay.
+    says(await one.sends("/account/sign-out", which="others"), "다른 모든 브라우저에서 로그아웃했습니다.", "the account")
+    expect((await other.jar.ask("GET", "/account/")).status == 401, "the other browser is still signed in")
+    page = await one.sends("/account/sign-out", which="this")
+    says(page, '<html lang="ko" data-theme="dark">', "the shop after logout")
+    says(page, "<td>녹차</td><td>0</td>", "the cart after logout")
+    expect("재고 조사" not in page, "the notice is back after logout")
+    expect((await one.jar.ask("GET", "/account/")).status == 401, "still signed in after logout")
+    await other.jar.login(user, password, "/")
+    says(await other.sends("/account/sign-out", which="all"), "You are signed out everywhere.", "the shop")
+    return "cart, note, theme, language, notice, welcome and three ways out"
+
+
+async def check_demo_pages(folder: Path) -> str:
+    """Chromium and axe look at every page, in both languages and schemes, at 360 px and wide."""
+    _, port, user, password = await started(folder)
+    modules = Path(sys.prefix).parent
+    shots = modules / "screenshots"
+    code, out, err = await command(
+        *[needs("node"), HERE / "demo.mjs", f"http://127.0.0.1:{port}", shots, user, password],
+        env={"CLOAKROOM_MODULES": str(modules), "CLOAKROOM_CHROMIUM": needs("chromium")},
+        seconds=140,
+    )
+    expect(code == 0 and out.strip(), f"demo.mjs ended with {code}: {err[-600:]}")
+    seen = json.loads(out)
+    wrong = [seen.get("error"), *seen["axe"], *[f"{name} is too wide" for name in seen["overflow"]], *seen["console"]]
+    wrong = [finding for finding in wrong if finding]
+    expect(not wrong, "; ".join(wrong[:12]))
+    return f"{seen['pages']} pages looked at, axe finds nothing"

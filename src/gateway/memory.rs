@@ -1,0 +1,136 @@
+//! Memory: what a request is told of its session, and what its response wants remembered.
+//!
+//! Comes in: a request on its way to an upstream, and the upstream's instructions. Goes out: the session's headers, last of
+//! all; cookies for the browser. A response whose wishes cannot be kept because the store is away is not passed on: what
+//! the application believes to be remembered would be lost.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::refusal::Refusal;
+use super::{Approach, Forward, Gateway, Reply, Trail, WITH_COOKIE};
+use crate::clock::Timestamp;
+use crate::message::{Fields, RequestHead, ResponseHead};
+use crate::route::Route;
+use crate::session::data::Data;
+use crate::session::protocol::{self, Hearing, Told, Wishes};
+use crate::session::{Memo, Occasion, Presented, Settled, Visitor};
+
+/// What a session without data holds.
+static NOTHING: std::sync::LazyLock<Data> = std::sync::LazyLock::new(Data::default);
+
+impl Gateway {
+    /// Asks the store who is asking.
+    pub(super) async fn enquire(
+        &self,
+        approach: &Approach<'_>,
+        shown: &Presented,
+        now: Timestamp,
+        trail: &mut Trail,
+    ) -> Result<Visitor, Refusal> {
+        // Nobody else uses the connection's memo meanwhile, but HTTP/2 has many requests on one connection.
+        let mut memo = Memo::default();
+        let visitor = self.sessions().enquire(shown, &mut memo, now, approach.route.activity).await;
+        *approach.memo.borrow_mut() = memo;
+        visitor.map_err(|error| trail.refused(&approach.inbound, Refusal::Store(error)))
+    }
+
+    /// Whether a request is one that shows a page, or may: pictures and styles do not take what is delivered once.
+    pub(super) fn delivers(&self, outgoing: &RequestHead, route: &Route) -> bool {
+        let part_of_a_page =
+            |destination: &[u8]| !matches!(destination, b"document" | b"empty" | b"iframe" | b"frame");
+        route.activity && !outgoing.fields.get("sec-fetch-dest").is_some_and(part_of_a_page)
+    }
+
+    /// Says what the upstream may know of the session.
+    pub(super) fn tell(
+        &self,
+        fields: &mut Fields,
+        route: &Route,
+        visitor: &Visitor,
+        data: Option<&Data>,
+        memo: &RefCell<Memo>,
+        now: Timestamp,
+    ) {
+        let Some(session) = visitor.session() else { return };
+        let rights = &route.session;
+        let name = self.sessions().name_at(session, route.upstream, rights.space(), &mut memo.borrow_mut());
+        let told = Told {
+            id: std::str::from_utf8(&name).expect("base64url is ASCII"),
+            data: data.unwrap_or(&NOTHING),
+            rights,
+            headers: &route.session_headers,
+            new: visitor.is_new(),
+            expires_in: self.sessions().lifetime().expires(session).since(now),
+            auth_age: session.authenticated_at().map(|then| now.since(then)),
+            now,
+        };
+        let left_out = protocol::tell(fields, &told);
+        if left_out > 0 {
+            let session = format_args!("{:08x}", session.short());
+            tracing::warn!(session, route = %route.name, left_out, "the session's data is too large for a request's headers");
+        }
+    }
+
+    /// Takes what is delivered once out of the session, and says it.
+    pub(super) async fn deliver(
+        &self,
+        forward: &mut Forward<'_>,
+        memo: &Rc<RefCell<Memo>>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let Some(session) = forward.visitor.session_held() else { return Ok(()) };
+        let data =
+            self.sessions().take_flash(session, &forward.route.session, now).await.map_err(Refusal::Store)?;
+        let fields = &mut forward.outgoing.fields;
+        self.tell(fields, forward.route, &forward.visitor, data.as_deref(), memo, now);
+        Ok(())
+    }
+
+    /// Carries out what the response wants remembered, and hands out what is due.
+    pub(super) async fn settle(
+        &self,
+        reply: &mut Reply,
+        route: &Route,
+        visitor: &Visitor,
+        instructions: Option<Box<Fields>>,
+        occasion: Occasion,
+    ) -> Result<(), Refusal> {
+        let sessions = self.sessions();
+        let wishes = match instructions {
+            None => Wishes::default(),
+            Some(instructions) => {
+                let hearing = Hearing {
+                    rights: &route.session,
+                    timezone: &sessions.settings().timezone,
+                    status: reply.head.status,
+                    now: occasion.now,
+                };
+                let (wishes, problems) = protocol::read(&instructions, &hearing);
+                for problem in problems {
+                    let upstream = self.upstreams[route.upstream].name();
+                    tracing::warn!(upstream, route = %route.name, header = problem.header, "not carried out: {}", problem.why);
+                }
+                wishes
+            }
+        };
+        let Settled { tickets, logged_out } =
+            sessions.settle(visitor, wishes, occasion).await.map_err(Refusal::Store)?;
+        for ticket in &tickets {
+            set_cookie(&mut reply.head, ticket.set_cookie());
+            reply.keeps = WITH_COOKIE;
+        }
+        if logged_out {
+            reply.head.fields.append("Clear-Site-Data", "\"cache\"");
+        }
+        Ok(())
+    }
+}
+
+/// Adds one of our cookies; nobody between here and the browser may keep the response for others.
+fn set_cookie(head: &mut ResponseHead, value: &str) {
+    head.fields.append("Set-Cookie", value);
+    if !head.fields.lists("cache-control", "no-store") {
+        head.fields.set("Cache-Control", "no-store");
+    }
+}

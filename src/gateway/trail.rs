@@ -1,0 +1,44 @@
+//! Trail: what is known of a request while it is answered, for whoever must say why it was not.
+
+use std::rc::Rc;
+
+use super::pages::Asked;
+use super::refusal::Refusal;
+use super::request_id;
+use crate::access::Denied;
+use crate::headers::Inbound;
+use crate::login::Login;
+use crate::peer::Scheme;
+use crate::session::Visitor;
+
+/// What is known of a request while it is answered; outlives a refusal.
+#[derive(Default)]
+pub(super) struct Trail {
+    pub asked: Option<Asked>,
+    request_id: Option<Rc<str>>,
+    pub secure: bool,
+}
+
+impl Trail {
+    /// The request's id; one that could not even be read is given one now.
+    pub fn request_id(&mut self) -> Rc<str> {
+        self.request_id.get_or_insert_with(request_id::fresh).clone()
+    }
+
+    pub fn follow(&mut self, inbound: &Inbound) {
+        self.request_id = Some(inbound.request_id.clone());
+        self.secure = inbound.client.scheme == Scheme::Https;
+    }
+
+    /// Keeps of a request what its refusal needs to know.
+    pub fn refused(&mut self, inbound: &Inbound, refusal: Refusal) -> Refusal {
+        self.asked = Some(Asked::of(&inbound.method, &inbound.fields));
+        refusal
+    }
+
+    pub fn denied(&mut self, denied: Denied, inbound: &Inbound, login: &Login, visitor: &Visitor) {
+        if let (Some(asked), Denied::LoginNeeded | Denied::LoginTooOld) = (&mut self.asked, denied) {
+            asked.needs_login(inbound, login, visitor.ended());
+        }
+    }
+}
