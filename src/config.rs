@@ -175,6 +175,8 @@ fn is_secret(path: &[&str]) -> bool {
         ["keys", _, "secret"]
             | ["admin", "token"]
             | ["session", "sql", "url"]
+            | ["session", "redis", "password" | "servers"]
+            | ["session", "redis", "servers", _]
             | ["session", "django", "database" | "secret_key" | "secret_key_fallbacks"]
             | ["session", "django", "secret_key_fallbacks", _]
             | ["login", "local", "users", _]

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::session::bridge::Bridge;
 use crate::session::keeper::Loading;
 use crate::session::memory::{Crowding, MemoryStore, Room};
+use crate::session::redis::RedisStore;
 use crate::session::shared::Shared;
 use crate::session::sql::SqlStore;
 use crate::session::store::{Store, StoreError};
@@ -19,6 +20,13 @@ use crate::session::{Keeper, Settings, Storage, StoreKind};
 pub(super) fn keeper(settings: &Settings, storage: Storage, clock: &Clock) -> Result<Keeper, AssemblyError> {
     let room = Room { sessions: settings.max_sessions, bytes: settings.memory_bytes };
     match (settings.store, storage) {
+        (_, Storage::Redis(redis)) => {
+            let open = async move {
+                let store = RedisStore::new(&redis).map_err(|error| StoreError::Broken(error.to_string()))?;
+                Ok(Arc::new(store) as Arc<dyn Store>)
+            };
+            shared(open, room, settings, clock)
+        }
         (_, Storage::Sql(sql)) => {
             let open = async move {
                 let store = SqlStore::new(&sql)?;

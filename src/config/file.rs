@@ -14,6 +14,7 @@ use super::units::{Count, Duration, Size, Switch};
 pub use django::{Django, DjangoBackend, DjangoColumns};
 pub use login::{Local, Login, LoginLanguage, Secret, Throttle, User};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
+pub use redis::{Redis, RedisMode};
 pub use route::{Access, EncodedSlash, OnlyMap, Route, RouteSession};
 pub use session::{
     Cookie, CreateSession, Key, Memory, SameSiteWord, Secure, Session, Sql, SqlTls, StoreWord,
@@ -23,6 +24,7 @@ pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTl
 mod django;
 mod login;
 mod operation;
+mod redis;
 mod route;
 mod session;
 mod upstream;

@@ -22,6 +22,7 @@ mod listen;
 pub(super) mod login;
 mod people;
 mod public_url;
+mod redis;
 mod rights;
 mod routes;
 mod session;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::session::bridge::Bridge;
 use crate::session::django;
 use crate::session::memory::MemoryStore;
+use crate::session::redis::RedisSettings;
 use crate::session::shared::Shared;
 use crate::session::sql::SqlSettings;
 
@@ -19,6 +20,8 @@ pub enum Storage {
     /// Nothing: this process, or cookies.
     #[default]
     Here,
+    /// `session.redis`
+    Redis(Box<RedisSettings>),
     /// `session.sql`
     Sql(SqlSettings),
     /// `session.django`

@@ -680,7 +680,7 @@ mod tests {
         let session = session(Some("alice"));
         let right = store(&with(Some("gate"), "hunter2"));
         assert!(right.create(&session, later()).await.expect("created"));
-        assert_eq!(right.of_user("alice").await.expect("found"), [session.clone()]);
+        assert_eq!(right.of_user("alice").await.expect("found"), std::slice::from_ref(&session));
         assert!(store(&with(None, "other")).create(&session, later()).await.expect("created"));
         for wrong in [with(Some("gate"), "hunter3"), settings(own.port)] {
             let wrong = store(&wrong);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::django::Django;
 use super::login::Secret;
+use super::redis::Redis;
 use crate::config::brief::{Brief, FromWord};
 use crate::config::units::{Count, Duration, Size, Switch};
 
@@ -46,6 +47,8 @@ pub struct Session {
     pub cookie: Cookie,
     /// Sessions in memory.
     pub memory: Memory,
+    /// Sessions in Redis or Valkey.
+    pub redis: Option<Redis>,
     /// Sessions in a database.
     pub sql: Option<Sql>,
     /// A Django site whose sessions are read.
@@ -70,6 +73,7 @@ impl Default for Session {
             touch_interval: Duration::seconds(60),
             cookie: Cookie::default(),
             memory: Memory::default(),
+            redis: None,
             sql: None,
             django: None,
         }
