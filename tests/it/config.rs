@@ -15,12 +15,12 @@ fn read(text: &str) -> Result<Config, Problems> {
     inspect(&Source::Text { name: "cloakroom.yaml".to_owned(), text: text.replace("HASH", HASH) })
 }
 
-fn accepted(text: &str) -> Config {
+pub fn accepted(text: &str) -> Config {
     read(text).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// What is said about a text: `line:column message | hint`, errors only.
-fn said(text: &str) -> Vec<String> {
+pub fn said(text: &str) -> Vec<String> {
     let Err(problems) = read(text) else { return Vec::new() };
     let errors = problems.diagnostics().iter().filter(|found| found.severity == Severity::Error);
     errors
@@ -41,7 +41,7 @@ login:
 ";
 
 /// The minimal form with more lines in front.
-fn with(more: &str) -> String {
+pub fn with(more: &str) -> String {
     format!("{more}\n{MINIMAL}")
 }
 
@@ -156,7 +156,7 @@ fn wrong_settings_are_told_what_to_do() {
         ("headers: { response: { set: { A B: x } } }", "is not a header name"),
         ("headers: { response: { set: { X: \"a\\nb\" } } }", "cannot be sent as a header value"),
         ("headers: { response: { remove: [Content-Length] } }", "the gateway's own to set"),
-        ("admin: { address: 0.0.0.0:9901 }", "it asks for no password"),
+        ("admin: { address: 0.0.0.0:9901 }", "it asks for no token"),
         ("trusted_proxies: [10.0.0.0/33]", "is not a network"),
         ("workers: 0", "expected a number from 1 to 1024"),
         ("routes: [{ path: /a//b }]", "write `/a/b`"),

@@ -40,6 +40,7 @@ mod sessions;
 
 mod config;
 mod config_example;
+mod config_sessions;
 
 mod command_line;
 mod program;
