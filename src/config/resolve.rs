@@ -103,9 +103,9 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let reserved_prefix = routes::reserved_prefix(context, file.reserved_prefix.as_deref());
     let routes = routes::resolve(context, file, &upstreams, &reserved_prefix);
     let login = login::resolve(context, &file.login);
-    people::check(context, &routes, &login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
+    people::check(context, &routes, &login, session.store);
     let storage = storage::resolve(context, &file.session, session.store);
     let own_tls = listeners.iter().any(|listener| listener.tls.is_some());
     let https = own_tls || is_https(public_url.as_ref());

@@ -148,7 +148,7 @@ fn a_header_of_a_key_has_a_name_of_its_own() {
             &format!("`{name}` has a meaning of its own | choose another, such as `X-Theme`"),
         );
     }
-    assert_said(&route("session_headers: { X Theme: theme }"), "`X Theme` is not a header name");
+    assert_said(&route("session_headers: { X Theme: theme }"), "`X Theme` is not the name of a header");
     assert_said(
         &route("session_headers: { X-Theme: theme, x_theme: lang }"),
         "applications cannot tell `x_theme`",

@@ -1,7 +1,7 @@
 //! Django: a real site's logins, as its sessions tell them.
 //!
 //! Comes in: SITE_PYTHON, a Python that has Django 5.2, and SITE_DATABASE, the URL of an empty database (PostgreSQL,
-//! MySQL; none: a file of SQLite). Everything is done through the pages of `tests/real/servers/django_site.py`.
+//! MySQL; none: a file of SQLite); SITE_READER, where given, is a URL with fewer rights, which is read with. Everything is done through the pages of `tests/real/servers/django_site.py`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -45,10 +45,11 @@ impl Site {
     }
 
     fn django(&self) -> Django {
-        let database = match self.database.split_once("://").expect("a URL") {
+        let url = std::env::var("SITE_READER").unwrap_or_else(|_| self.database.clone());
+        let database = match url.split_once("://").expect("a URL") {
             ("sqlite", path) => Location::Sqlite(path.into()),
-            ("mysql", _) => Location::MySql(self.database.as_str().into()),
-            _ => Location::Postgres(self.database.as_str().into()),
+            ("mysql", _) => Location::MySql(url.into()),
+            _ => Location::Postgres(url.into()),
         };
         let settings = Settings {
             backend: self.backend,

@@ -10,9 +10,10 @@ use crate::access::Access;
 use crate::config::typed::did_you_mean;
 use crate::login::{LocalUser, Settings};
 use crate::route::Route;
+use crate::session::StoreKind;
 
 /// Routes that need a login need somebody who can log in, and rules should name people there are.
-pub(super) fn check(context: &mut Context, routes: &[Route], login: &Settings) {
+pub(super) fn check(context: &mut Context, routes: &[Route], login: &Settings, store: StoreKind) {
     let (users, has_file) = match &login.local {
         Some(local) => (local.users.as_slice(), local.users_file.is_some()),
         None => (&[] as &[LocalUser], false),
@@ -32,6 +33,10 @@ pub(super) fn check(context: &mut Context, routes: &[Route], login: &Settings) {
                 &groups,
             );
         }
+    }
+    // People may log in elsewhere: at a Django site, or on a page of an application.
+    if store == StoreKind::Django || routes.iter().any(|route| route.session.may_log_in()) {
+        return;
     }
     let needing = routes.iter().position(|route| matches!(route.access, Access::Login | Access::Only(_)));
     let damaged =

@@ -109,8 +109,10 @@ pub(super) fn headers(
         let place = format!("{at}.session_headers.{name}");
         let same = headers.iter().find(|earlier| is_same_name(earlier.name.as_bytes(), name.as_bytes()));
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            context
-                .key_error(&place, format!("`{name}` is not a header name\nwrite letters, digits and `-`"));
+            context.key_error(
+                &place,
+                format!("`{name}` is not the name of a header\nwrite a name such as `X-Theme`"),
+            );
         } else if is_taken(name) || guard.covers(name.as_bytes()) {
             context.key_error(
                 &place,

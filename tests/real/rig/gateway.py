@@ -71,7 +71,16 @@ class Gateway(Process):
         (folder / f"{name}-state").mkdir(mode=0o700, exist_ok=True)
         self.file = folder / f"{name}.yaml"
         self.write()
+        self.program = program
         super().__init__([*program, "serve", "-c", self.file], folder, name, env=env, limits=limits)
+
+    def again(self, folder: Path, name: str) -> "Gateway":
+        """The same gateway, started anew: same file, same ports, same state."""
+        again = object.__new__(Gateway)
+        again.port, again.admin, again.tls, again.certificates = self.port, self.admin, self.tls, self.certificates
+        again.config, again.file, again.program = self.config, self.file, self.program
+        Process.__init__(again, [*self.program, "serve", "-c", self.file], folder, name)
+        return again
 
     def write(self, text: str | None = None):
         """Writes the configuration file anew."""
