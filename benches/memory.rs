@@ -8,12 +8,19 @@ use std::fs;
 use std::hint::black_box;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cloakroom::clock::Timestamp;
 use cloakroom::identity::Identity;
 use cloakroom::session::data::{Data, Entry, Value};
+use cloakroom::session::id::Digest;
+use cloakroom::session::keys::Keys;
 use cloakroom::session::memory::{Crowding, MemoryStore, Room};
 use cloakroom::session::record::Draft;
+use cloakroom::session::{Key, snapshot};
+use secrecy::SecretBox;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,7 +30,8 @@ const NOW: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 const PAGE: u64 = 4096;
 
 /// What is measured: each holds a million of something.
-const PARTS: [(&str, fn()); 4] = [
+const PARTS: [(&str, fn()); 5] = [
+    ("a million sessions with 200 bytes of data saved and loaded", snapshot_of_a_million),
     ("sessions of a thousand people, with 200 bytes of data", || {
         let thousand: Vec<_> = (0..1000).map(person).collect();
         keep(|n| thousand[n as usize % 1000].clone(), 200);
@@ -47,7 +55,7 @@ fn main() {
     let program = env::current_exe().expect("a running program has a path");
     for (name, _) in PARTS {
         let output = Command::new(&program).arg(name).output().expect("the same program starts again");
-        println!("{:>8} B  {name}", String::from_utf8_lossy(&output.stdout).trim());
+        println!("{:>8}  {name}", String::from_utf8_lossy(&output.stdout).trim());
     }
 }
 
@@ -61,6 +69,10 @@ fn person(n: u32) -> Identity {
 }
 
 fn keep(identity: impl Fn(u32) -> Identity, data: usize) {
+    report(&kept(identity, data));
+}
+
+fn kept(identity: impl Fn(u32) -> Identity, data: usize) -> MemoryStore {
     // A little more than they take: what is full lets the oldest go.
     let room = Room { sessions: u64::from(SESSIONS) * 8 / 7 + 20_000, bytes: 4 << 30 };
     let memory = MemoryStore::new(room, Crowding::Ends);
@@ -74,7 +86,57 @@ fn keep(identity: impl Fn(u32) -> Identity, data: usize) {
         memory.create(Draft { data, ..Draft::signed_in(identity(n), false, NOW) });
     }
     assert_eq!(memory.counts(), (u64::from(SESSIONS), 0));
-    report(&memory);
+    memory
+}
+
+/// How long it takes to write a snapshot and to read it again, and the longest that a look-up waited meanwhile.
+fn snapshot_of_a_million() {
+    let thousand: Vec<_> = (0..1000).map(person).collect();
+    let memory = kept(|n| thousand[n as usize % 1000].clone(), 200);
+    let keys =
+        Keys::new(&[Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }]);
+    let path = env::temp_dir().join(format!("cloakroom-bench-{}", std::process::id()));
+    let digests: Vec<_> = memory.iter().step_by(1000).map(|session| *session.digest()).collect();
+    let (saved, pause) = meanwhile(&memory, &digests, || {
+        let stored = memory.iter().map(|session| session.stored());
+        snapshot::write(&path, &keys, stored, std::iter::empty(), NOW).expect("there is room");
+    });
+    let again = MemoryStore::new(Room { sessions: 2_000_000, bytes: 8 << 30 }, Crowding::Ends);
+    let (loaded, pause_again) = meanwhile(&again, &digests, || {
+        let read = snapshot::read(&path, &keys, |stored| drop(again.adopt(stored)), |_| {});
+        assert_eq!(read.expect("it was written just now").sessions, u64::from(SESSIONS));
+    });
+    fs::remove_file(&path).expect("it was written just now");
+    println!(
+        "saved in {:.1} s, loaded in {:.1} s; a look-up waited {:.1} ms at most",
+        saved.as_secs_f64(),
+        loaded.as_secs_f64(),
+        pause.max(pause_again).as_secs_f64() * 1000.0
+    );
+}
+
+/// How long some work takes, and the longest that a look-up waited while it was done.
+fn meanwhile(memory: &MemoryStore, digests: &[Digest], work: impl FnOnce()) -> (Duration, Duration) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut longest = Duration::ZERO;
+            for digest in digests.iter().cycle() {
+                let start = Instant::now();
+                black_box(memory.load(digest));
+                longest = longest.max(start.elapsed());
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            longest
+        });
+        let start = Instant::now();
+        work();
+        let took = start.elapsed();
+        done.store(true, Ordering::Relaxed);
+        (took, looking.join().expect("no panic"))
+    })
 }
 
 /// Prints what the process holds, by the million.
@@ -82,5 +144,5 @@ fn report<T>(held: &T) {
     black_box(held);
     let statm = fs::read_to_string("/proc/self/statm").expect("Linux tells a process its size");
     let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("the second is RSS");
-    println!("{}", pages * PAGE / u64::from(SESSIONS));
+    println!("{} B", pages * PAGE / u64::from(SESSIONS));
 }

@@ -1,7 +1,7 @@
 //! Admin: the listener for operators, apart from the one for clients.
 //!
 //! Comes in: `/healthz` (is the process alive?), `/readyz` (does it take requests?) and, from those who may, `/api/v1/`.
-//! Goes out: 200 or 503, or what [`api`] answers. Runs on a thread of its own, so it answers when the workers are busy.
+//! Goes out: 200 or 503, or what `api` answers. Runs on a thread of its own, so it answers when the workers are busy.
 //! Whoever can open the Unix socket may; by TCP it takes the token.
 
 use std::convert::Infallible;

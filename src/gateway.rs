@@ -334,7 +334,14 @@ impl Gateway {
             if self.delivers(&outgoing, route) && self.sessions().has_flash(session, &route.session, now) {
                 flash = Some(memo);
             } else {
-                self.tell(&mut outgoing.fields, route, &visitor, session.data().as_deref(), &memo, now);
+                self.tell(
+                    &mut outgoing.fields,
+                    route,
+                    &visitor,
+                    session.data().as_deref(),
+                    &memo,
+                    (now, false),
+                );
             }
         }
         Ok(Forward { route, upstream, outgoing, body, visitor, origin, flash })

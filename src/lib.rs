@@ -1,9 +1,10 @@
 //! Cloakroom: a reverse proxy that gives HTTP applications what HTTP leaves out, memory and identity.
 //!
 //! You hand over your coat and get a ticket; the ticket carries a number and nothing else; show it and you get your coat.
-//! The coat is the session (who you are), the ticket is the cookie. The gateway stands in front of an application that
-//! has no login and no sessions: it finds the session by the id in the cookie, decides whether the visitor may pass, and
-//! hands the request on with headers that say who is asking. One binary, one YAML file.
+//! The coat is the session (who you are, what applications want remembered), the ticket is the cookie. The gateway stands
+//! in front of an application that has no login and no sessions: it finds the session by the id in the cookie, decides
+//! whether the visitor may pass, and hands the request on with headers that say who is asking and what the session holds.
+//! One binary, one YAML file.
 //!
 //! # The way of a request
 //!
@@ -21,12 +22,15 @@
 //!   └──────────┬───────────┘
 //!   ┌──────────▼───────────┐  headers::inbound     one form of the request, the client's copies of our headers gone
 //!   │ Gateway::decide      │  Routes::find         where to?
-//!   │ (questions, in order;│  Sessions::recognise  who?
+//!   │ (questions, in order;│  Sessions::recognise  who? (enquire: where a store must be asked, the one wait before the next)
 //!   │  each answer is what │  Access::admit        may they?
 //!   │  the next one needs) │  headers::outgoing    how it leaves: our headers are set last
 //!   └──────────┬───────────┘
 //!   ┌──────────▼───────────┐  a pooled connection to a server; the body streams both ways,
 //!   │ Upstream::send       │  and headers::incoming says how the response returns
+//!   └──────────┬───────────┘
+//!   ┌──────────▼───────────┐  what the response wants remembered is written, and cookies are handed out
+//!   │ Sessions::settle     │
 //!   └──────────┬───────────┘
 //!              ▼
 //!         application
@@ -36,6 +40,18 @@
 //! [`login`]. An upgraded connection (WebSocket) leaves HTTP altogether: `server::tunnel` carries it until its session ends;
 //! `gateway::live` does that for event streams.
 //!
+//! # Who keeps the sessions
+//!
+//! ```text
+//!   Sessions ── Keeper ──┬── Memory   memory: index to find, racks (moka) to make room, snapshot across restarts
+//!                        ├── Shared   the same memory for those in use, before a store: redis, sql
+//!                        ├── Cookie   nothing is kept: sealed
+//!                        └── Django   the memory, before a site's own sessions: bridge, django
+//! ```
+//!
+//! A session in memory is one object for its whole life, whoever holds it: its end is set once, its data is swapped whole, its
+//! ids take turns. A write to a store says what it was based on, and is made again where another gateway was faster.
+//!
 //! # Words
 //!
 //! | word | what it means here, and only that |
@@ -43,7 +59,11 @@
 //! | *Peer* | the other end of a client's connection, as the socket tells it ([`peer`]) |
 //! | *Client* | whom the request comes from, after trusted proxies were believed ([`headers`]) |
 //! | *Inbound* | a request that may be looked at: normal form, nothing forged in it ([`headers`]) |
-//! | *Session* | what is kept for a visitor, on our side ([`session::record`]) |
+//! | *Session* | what is kept for a visitor, on our side ([`session::record`]); *stored* as plain values ([`session::stored`]) |
+//! | *Digest*, *proof* | what stands for a session for its whole life, and for its id of today ([`session::id`], [`session::turn`]) |
+//! | *Data*, *edits* | what applications keep in a session, and how they change it ([`session::data`], [`session::edit`]) |
+//! | *Rights*, *wishes* | which keys an upstream may use, and what its response asks for ([`session::rights`], [`session::protocol`]) |
+//! | *Keeper* | who keeps the sessions ([`session::keeper`]); *store*: one outside this process ([`session::store`]) |
 //! | *Ticket* | a `Set-Cookie` value: a signed id, or one that takes the cookie back ([`session::ticket`]) |
 //! | *Visitor* | who a cookie proved, if anybody ([`session::visitor`]) |
 //! | *Memo* | what a connection remembers of the last visitor it carried ([`session`]) |
@@ -71,13 +91,14 @@
 //! 5. **Shell**: threads, sockets, TLS, connections; the listener for operators.
 //! 6. **Assembly**: a file becomes settings, settings become a running gateway, commands start it. Nobody uses these.
 //!
-//! A reload makes new settings around what outlives them: the session store, the throttle and the access log.
+//! A reload makes new settings around what outlives them: the keeper of sessions, the throttle and the access log.
 //!
 //! # Where a change goes
 //!
 //! | to add | go to |
 //! |---|---|
-//! | a store | `session/store.rs` says what it promises and has the tests that every store passes; write `session/yours.rs` |
+//! | a store | `session/store.rs` says what it promises, `session/store/contract.rs` tries it; write `session/yours.rs`, and a line in `assembly/keeping.rs` |
+//! | an instruction for applications | `session/protocol/instructions.rs` reads it, `session/settle.rs` carries it out, `docs/applications.md` tells |
 //! | a login method | `login/yours.rs` next to `login/local.rs`, a page for it in `login/desk.rs`, its settings in `login/settings.rs` |
 //! | a header for applications | `headers/outgoing.rs` sets it; its name joins `headers/guard.rs`, so that no client can say it |
 //! | a header for browsers | `headers/incoming.rs` |

@@ -42,7 +42,7 @@ impl Gateway {
         route.activity && !outgoing.fields.get("sec-fetch-dest").is_some_and(part_of_a_page)
     }
 
-    /// Says what the upstream may know of the session.
+    /// Says what the upstream may know of the session; what is delivered once only where it was taken out for this request.
     pub(super) fn tell(
         &self,
         fields: &mut Fields,
@@ -50,7 +50,7 @@ impl Gateway {
         visitor: &Visitor,
         data: Option<&Data>,
         memo: &RefCell<Memo>,
-        now: Timestamp,
+        (now, delivers): (Timestamp, bool),
     ) {
         let Some(session) = visitor.session() else { return };
         let rights = &route.session;
@@ -60,6 +60,7 @@ impl Gateway {
             data: data.unwrap_or(&NOTHING),
             rights,
             headers: &route.session_headers,
+            delivers,
             new: visitor.is_new(),
             expires_in: self.sessions().lifetime().expires(session).since(now),
             auth_age: session.authenticated_at().map(|then| now.since(then)),
@@ -83,7 +84,7 @@ impl Gateway {
         let data =
             self.sessions().take_flash(session, &forward.route.session, now).await.map_err(Refusal::Store)?;
         let fields = &mut forward.outgoing.fields;
-        self.tell(fields, forward.route, &forward.visitor, data.as_deref(), memo, now);
+        self.tell(fields, forward.route, &forward.visitor, data.as_deref(), memo, (now, true));
         Ok(())
     }
 

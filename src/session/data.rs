@@ -295,7 +295,7 @@ fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// How many bytes [`put_number`] writes.
+/// How many bytes `put_number` writes.
 pub fn length(number: u64) -> usize {
     (64 - (number | 1).leading_zeros() as usize).div_ceil(7)
 }

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::session::data::{Data, Entry};
 use crate::session::edit::{Applied, Edits, take_flash};
 use crate::session::origin::Origin;
-use crate::session::protocol::{Idle, Scope, Told, Wishes};
+use crate::session::protocol::{Idle, Scope, Wishes};
 use crate::session::recognise::{Memo, Named};
 use crate::session::record::{Draft, Session};
 use crate::session::rights::Rights;
@@ -273,17 +273,6 @@ impl Sessions {
             None => (data.clone(), None),
         });
         Ok(taken.or_else(|| session.data()))
-    }
-
-    /// What an upstream is told of a session, in the words of the protocol.
-    pub fn tell<'a>(&self, visitor: &Visitor, session: &Session, told: Told<'a>) -> Told<'a> {
-        let now = told.now;
-        Told {
-            new: visitor.new,
-            expires_in: self.lifetime.expires(session).since(now),
-            auth_age: session.authenticated_at().map(|then| now.since(then)),
-            ..told
-        }
     }
 
     /// What stands for a session at one upstream: never its id, and another at each.

@@ -1,7 +1,7 @@
 //! Pieces: the way in of a cookie that is too large for one.
 //!
 //! Comes in: the `Cookie` fields of a request. Goes out: the values shown as `NAME`, `NAME.1` to `NAME.9`, each with its
-//! number, cut out of the fields by [`take`](super::take): other cookies keep every byte and their order. Never judges
+//! number, cut out of the fields by `take`: other cookies keep every byte and their order. Never judges
 //! which of them belong together: that takes the keys.
 
 use std::fmt;

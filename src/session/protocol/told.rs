@@ -33,6 +33,8 @@ pub struct Told<'a> {
     pub rights: &'a Rights,
     /// Keys with a header of their own.
     pub headers: &'a [SessionHeader],
+    /// What is delivered once is in the data for this request, and was taken out for all others.
+    pub delivers: bool,
     /// The session began with this request.
     pub new: bool,
     /// How long it lives without another request.
@@ -61,7 +63,8 @@ pub fn tell(fields: &mut Fields, told: &Told<'_>) -> usize {
     }
     let mut room = MOST;
     for header in told.headers {
-        let Some(entry) = told.data.find(&header.key.space, &header.key.name, told.now) else { continue };
+        let found = told.data.find(&header.key.space, &header.key.name, told.now);
+        let Some(entry) = found.filter(|entry| told.delivers || !entry.flash) else { continue };
         // A character becomes three at most; what surely fits need not be measured.
         let size = plain_size(&entry);
         if size > room {
@@ -85,7 +88,7 @@ struct Found {
 impl Found {
     fn within(told: &Told<'_>) -> Self {
         let mut found = Self::default();
-        for entry in told.data.iter(told.now) {
+        for entry in entries(told) {
             let visible = spoken(told, &entry).is_some();
             found.visible |= visible;
             found.flash |= visible && entry.flash;
@@ -93,6 +96,12 @@ impl Found {
         }
         found
     }
+}
+
+/// What there is for this request.
+fn entries<'a>(told: &Told<'a>) -> impl Iterator<Item = Entry<'a>> {
+    let delivers = told.delivers;
+    told.data.iter(told.now).filter(move |entry| delivers || !entry.flash)
 }
 
 /// What the upstream calls an entry, if it may know of it. A store may have been written by others: what is no key is
@@ -106,7 +115,7 @@ fn write_data(out: &mut Vec<u8>, told: &Told<'_>, has_flash: bool) -> usize {
     let mut left_out = 0;
     let rounds: &[bool] = if has_flash { &[true, false] } else { &[false] };
     for &flash in rounds {
-        for entry in told.data.iter(told.now).filter(|entry| entry.flash == flash) {
+        for entry in entries(told).filter(|entry| entry.flash == flash) {
             let Some(key) = spoken(told, &entry) else { continue };
             let before = out.len();
             if before > start {
@@ -168,6 +177,7 @@ mod tests {
             data,
             rights: &Rights::new("app", None, None, false),
             headers,
+            delivers: true,
             new: false,
             expires_in: Duration::from_millis(1_740_500),
             auth_age: Some(Duration::from_secs(312)),

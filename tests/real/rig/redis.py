@@ -20,7 +20,8 @@ class Redis:
         self.port = free_port()
         self.data = folder / name
         self.data.mkdir()
-        self.options = list(options)
+        # The usual port for the nodes among themselves is beyond the last one for many free ports.
+        self.options = [*options, "--cluster-port", free_port()] if "--cluster-enabled" in options else list(options)
         self.process = None
 
     @property

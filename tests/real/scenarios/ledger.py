@@ -35,7 +35,7 @@ async def logins():
                     extra = "Session-Logout: this\r\n"
                 writer.write(f"HTTP/1.1 200 OK\r\n{extra}Content-Length: {len(user)}\r\n\r\n{user}".encode())
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             writer.close()
 
     return await asyncio.start_server(answer, "127.0.0.1")
