@@ -166,7 +166,6 @@ fn wrong_settings_are_told_what_to_do() {
         ("routes: [{ session: { read: [\"Theme\"] } }]", "`Theme` is not a key"),
         ("routes: [{ session: { write: [shop.x] } }]", "no upstream has the name space `shop`"),
         ("routes: [{ session_headers: { \"X Y\": theme } }]", "not the name of a header"),
-        ("upstreams: { shared: http://127.0.0.1:1 }", "give this one another name"),
         ("trusted_proxies: [10.0.0.0/33]", "is not a network"),
         ("workers: 0", "expected a number from 1 to 1024"),
         ("routes: [{ path: /a//b }]", "write `/a/b`"),
