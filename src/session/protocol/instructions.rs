@@ -284,3 +284,184 @@ fn word(item: &BareItem) -> Option<&str> {
         other => text(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_millis(1_000);
+
+    fn heard_by(rights: &Rights, status: u16, lines: &[(&str, &[u8])]) -> (Wishes, Vec<Problem>) {
+        let mut fields = Fields::new();
+        for (name, value) in lines {
+            fields.append(name, value);
+        }
+        let status = StatusCode::from_u16(status).expect("a status");
+        read(&fields, &Hearing { rights, timezone: &TimeZone::UTC, status, now: NOW })
+    }
+
+    fn heard(lines: &[(&str, &str)]) -> (Wishes, Vec<Problem>) {
+        let lines: Vec<_> = lines.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        heard_by(&Rights::new("app", None, None, true), 200, &lines)
+    }
+
+    fn set(name: &str, value: Value<'static>) -> Edit {
+        Edit::Set { key: DataKey::new("app", name), value, expires: None, flash: false }
+    }
+
+    #[test]
+    fn values_of_every_kind_are_understood() {
+        let (wishes, problems) = heard(&[(
+            "Session-Set",
+            "t=\"dark\", n=-3, d=4.5, yes, no=?0, k=%\"%ea%b9%80\", shared.x=1;new",
+        )]);
+        let expected = [
+            set("t", Value::Text("dark".into())),
+            set("n", Value::Integer(-3)),
+            set("d", Value::Decimal(4_500)),
+            set("yes", Value::Boolean(true)),
+            set("no", Value::Boolean(false)),
+            set("k", Value::Text("김".into())),
+            Edit::Set {
+                key: DataKey::new("shared", "x"),
+                value: Value::Integer(1),
+                expires: None,
+                flash: false,
+            },
+        ];
+        assert_eq!((wishes.edits.list, problems), (expected.to_vec(), Vec::new()));
+    }
+
+    #[test]
+    fn values_end_when_they_are_told_to() {
+        let midnight = Timestamp::from_unix_millis(86_400_000);
+        let seoul = Timestamp::from_unix_millis(15 * 3_600_000);
+        let cases = [
+            ("a=1;max-age=60", Some(Timestamp::from_unix_millis(61_000))),
+            ("a=1;until=\"midnight\"", Some(midnight)),
+            ("a=1;until=midnight;timezone=\"Asia/Seoul\"", Some(seoul)),
+            ("a=1;until=midnight;max-age=999999999", Some(midnight)),
+        ];
+        for (line, end) in cases {
+            let (wishes, problems) = heard(&[("Session-Set", line)]);
+            let [Edit::Set { expires, flash: false, .. }] = &wishes.edits.list[..] else { panic!("{line}") };
+            assert_eq!((*expires, problems), (end, Vec::new()), "{line}");
+        }
+        for over in ["a=1;max-age=0", "a=1;max-age=-5;flash"] {
+            let deleted = [Edit::Delete { key: DataKey::new("app", "a") }];
+            assert_eq!(heard(&[("Session-Set", over)]).0.edits.list, deleted);
+        }
+        let (wishes, _) = heard(&[("Session-Set", "a=1;flash")]);
+        assert!(matches!(&wishes.edits.list[..], [Edit::Set { flash: true, .. }]));
+    }
+
+    #[test]
+    fn lines_under_any_spelling_are_one_field_and_deleting_goes_first() {
+        let lines =
+            [("session_set", "a=1"), ("SESSION-SET", "b=2"), ("Session-Add", "n=1"), ("Session-Delete", "a")];
+        let (wishes, problems) = heard(&lines);
+        let key = |name| DataKey::new("app", name);
+        let expected = [
+            Edit::Delete { key: key("a") },
+            set("a", Value::Integer(1)),
+            set("b", Value::Integer(2)),
+            Edit::Add { key: key("n"), by: 1 },
+        ];
+        assert_eq!((wishes.edits.list, problems), (expected.to_vec(), Vec::new()));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_passed_over_whole() {
+        for (header, value) in [
+            ("Session-Set", "a=1, b=(1 2)"),
+            ("Session-Set", "a=1, b=token"),
+            ("Session-Set", "a=\"open"),
+            ("Session-Set", "a=1;until=noon"),
+            ("Session-Set", "a=1;max-age=soon"),
+            ("Session-Set", "a=1;flash=1"),
+            ("Session-Set", "a=1;until=midnight;timezone=\"Mars\""),
+            ("Session-Add", "a=1, b=1.5"),
+            ("Session-Delete", "a, b=1"),
+            ("Session-Expires", "0"),
+            ("Session-Expires", "soon"),
+            ("Session-Logout", "everybody"),
+            ("Session-Login", "7"),
+            ("Session-Login", "\"\""),
+            ("Session-Login", "\"a\", \"b\""),
+            ("Session-If-Version", "-1"),
+            ("Session-Data", "a=1"),
+        ] {
+            let (wishes, problems) = heard(&[(header, value)]);
+            assert!(wishes.is_empty() && problems.len() == 1, "{header}: {value}: {wishes:?}, {problems:?}");
+        }
+        let long = format!("{}=1", "a".repeat(LONGEST_NAME + 1));
+        assert!(heard(&[("Session-Set", &long)]).0.is_empty());
+    }
+
+    #[test]
+    fn of_several_keys_those_count_that_may_be_used() {
+        let (wishes, problems) = heard(&[("Session-Set", "a=1, shop.b=2")]);
+        assert_eq!(wishes.edits.list, [set("a", Value::Integer(1))]);
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].why.contains("`shop.b`"));
+        let no_login = Rights::new("app", None, None, false);
+        let (wishes, problems) = heard_by(&no_login, 200, &[("Session-Login", b"\"mallory\"")]);
+        assert!(wishes.is_empty() && problems.len() == 1);
+    }
+
+    #[test]
+    fn changes_with_a_condition_that_cannot_be_read_are_not_carried_out() {
+        let (wishes, problems) =
+            heard(&[("Session-Set", "a=1"), ("Session-If-Version", "new"), ("Session-Logout", "all")]);
+        assert_eq!((wishes.edits.list, wishes.logout, problems.len()), (Vec::new(), Some(Scope::All), 2));
+        let (wishes, _) = heard(&[("Session-Set", "a=1"), ("Session-If-Version", "7")]);
+        assert_eq!((wishes.edits.list.len(), wishes.edits.if_version), (1, Some(7)));
+    }
+
+    #[test]
+    fn an_error_can_only_log_out() {
+        let rights = Rights::new("app", None, None, true);
+        let lines: [(&str, &[u8]); 3] =
+            [("Session-Set", b"a=1"), ("Session-Login", b"\"alice\""), ("Session-Logout", b"this")];
+        let (wishes, problems) = heard_by(&rights, 503, &lines);
+        assert_eq!((wishes.logout, wishes.login, problems), (Some(Scope::This), None, Vec::new()));
+        assert!(wishes.edits.is_empty());
+    }
+
+    #[test]
+    fn too_much_is_too_much_and_a_logout_finds_room() {
+        let many: Vec<_> = (0..=MOST_EDITS).map(|n| format!("k{n}=1")).collect();
+        let (wishes, problems) = heard(&[("Session-Set", &many.join(", ")), ("Session-Add", "n=1")]);
+        assert_eq!((wishes.edits.list.len(), problems.len()), (1, 1));
+        let long = format!("a=\"{}\"", "x".repeat(MOST_BYTES));
+        let (wishes, problems) = heard(&[("Session-Set", &long), ("Session-Logout", "others")]);
+        assert_eq!((wishes.edits.list, wishes.logout), (Vec::new(), Some(Scope::Others)));
+        assert_eq!(problems.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_response_says_is_a_panic_or_reaches_further_than_its_rights(
+            lines in prop::collection::vec(
+                (
+                    prop::sample::select(INSTRUCTIONS.map(|(header, _)| header).to_vec()),
+                    prop_oneof![
+                        prop::collection::vec(any::<u8>(), 0..40),
+                        "[a-z.*=?0-9;\", %()-]{0,40}".prop_map(String::into_bytes),
+                        "(shop|app|shared)?\\.?[a-c*]=[0-9]{1,3}(;max-age=-?[0-9]{1,15})?".prop_map(String::into_bytes),
+                    ],
+                ),
+                0..6,
+            ),
+        ) {
+            let lines: Vec<_> = lines.iter().map(|(name, value)| (*name, value.as_slice())).collect();
+            let (wishes, _) = heard_by(&Rights::new("app", None, None, false), 200, &lines);
+            prop_assert!(wishes.login.is_none());
+            for edit in &wishes.edits.list {
+                prop_assert!(["app", "shared"].contains(&&*edit.key().space), "{edit:?}");
+            }
+        }
+    }
+}
