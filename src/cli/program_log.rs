@@ -58,7 +58,8 @@ impl ProgramLog {
     }
 }
 
-/// The level is for our own events; libraries are heard from `warn` on, since theirs would drown ours.
+/// The level is for our own events; libraries are heard from `warn` on, since theirs would drown ours. That of Redis has a
+/// line for each attempt to reach each server, of which the session store tells what matters.
 fn wanted(variable: Option<&str>, level: LevelFilter) -> anyhow::Result<EnvFilter> {
     let directives = match variable.map(str::trim).filter(|value| !value.is_empty()) {
         Some(plain) if plain.parse::<LevelFilter>().is_ok() => ours(plain.parse().expect("just parsed")),
@@ -71,7 +72,7 @@ fn wanted(variable: Option<&str>, level: LevelFilter) -> anyhow::Result<EnvFilte
 }
 
 fn ours(level: LevelFilter) -> String {
-    format!("{},cloakroom={level}", level.min(LevelFilter::WARN))
+    format!("{},cloakroom={level},redis=off", level.min(LevelFilter::WARN))
 }
 
 /// Begins every line but the first of an event with a bar, so that nothing within an event passes for another one. An
@@ -110,14 +111,14 @@ mod tests {
 
     #[test]
     fn libraries_are_quiet_unless_asked() {
-        assert_eq!(spelled(None, LevelFilter::DEBUG), "cloakroom=debug,warn");
-        assert_eq!(spelled(None, LevelFilter::ERROR), "cloakroom=error,error");
-        assert_eq!(spelled(Some(""), LevelFilter::OFF), "cloakroom=off,off");
+        assert_eq!(spelled(None, LevelFilter::DEBUG), "cloakroom=debug,redis=off,warn");
+        assert_eq!(spelled(None, LevelFilter::ERROR), "cloakroom=error,redis=off,error");
+        assert_eq!(spelled(Some(""), LevelFilter::OFF), "cloakroom=off,redis=off,off");
     }
 
     #[test]
     fn the_environment_goes_before_the_configuration() {
-        assert_eq!(spelled(Some("trace"), LevelFilter::ERROR), "cloakroom=trace,warn");
+        assert_eq!(spelled(Some("trace"), LevelFilter::ERROR), "cloakroom=trace,redis=off,warn");
         assert_eq!(spelled(Some("hyper=debug,info"), LevelFilter::ERROR), "hyper=debug,info");
         assert!(wanted(Some("cloakroom=loud"), LevelFilter::INFO).is_err());
     }

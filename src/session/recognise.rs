@@ -189,7 +189,7 @@ impl Sessions {
         now: Timestamp,
     ) {
         visitor.due = session.turns().is_due(standing, self.settings.rotate_every, session.created(), now);
-        visitor.new = session.last_seen() == session.created();
+        visitor.new = session.meets();
         visitor.by = Shown::Id(by);
         if standing == Standing::First
             && let Some(shared) = self.keeper.shared()

@@ -12,7 +12,6 @@
 //! | `cloakroom:news` | the channel on which gateways tell each other |
 
 use std::slice;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -52,7 +51,6 @@ const LISTED: Duration = Duration::from_secs(3600);
 /// Sessions in Redis or Valkey.
 #[derive(Debug)]
 pub struct RedisStore {
-    servers: Arc<Servers>,
     link: Link,
     keyspace: Keyspace,
     /// Who we are, among those who share the store.
@@ -65,10 +63,8 @@ impl RedisStore {
     pub fn new(settings: &RedisSettings) -> Result<Self, SetupError> {
         let mut sender = [0; 8];
         getrandom::fill(&mut sender).map_err(|error| SetupError::Unusable(error.to_string()))?;
-        let servers = Arc::new(Servers::new(settings)?);
         Ok(Self {
-            link: Link::new(Arc::clone(&servers)),
-            servers,
+            link: Link::new(Servers::new(settings)?),
             keyspace: Keyspace::new(&settings.prefix),
             sender: keyspace::hex(&sender),
             calls: AtomicU64::new(0),
@@ -279,7 +275,7 @@ impl Store for RedisStore {
 
     fn listen(&self, listener: Listener) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            news::hear(&self.servers, &self.keyspace.channel(), &self.sender, &listener).await;
+            news::hear(&self.link, &self.keyspace.channel(), &self.sender, &listener).await;
         })
     }
 }
@@ -326,6 +322,7 @@ fn read(digest: Digest, kept: Value) -> Result<Stored, StoreError> {
 mod tests {
     use std::path::PathBuf;
     use std::process::{Child, Command, Stdio};
+    use std::sync::Arc;
 
     use secrecy::SecretString;
     use tokio::time::{Instant, sleep};

@@ -19,8 +19,9 @@ pub(super) fn redis(context: &mut Context, given: &Redis) -> RedisSettings {
     const AT: &str = "session.redis";
     let mut servers = Vec::new();
     let (mut plain, mut secure) = (false, false);
+    let usual = if given.mode == RedisMode::Sentinel { 26_379 } else { 6379 };
     for (n, Secret(url)) in given.servers.iter().enumerate() {
-        match server(url.expose_secret()) {
+        match server(url.expose_secret(), usual) {
             Ok((server, tls)) => {
                 (plain, secure) = (plain | !tls, secure | tls);
                 servers.push(server);
@@ -111,7 +112,7 @@ fn mode(context: &mut Context, given: &Redis) -> Mode {
 }
 
 /// Where a server is, and whether it is reached by TLS. The text may hold a password, so nothing of it is shown.
-fn server(url: &str) -> Result<(Server, bool), &'static str> {
+fn server(url: &str, usual: u16) -> Result<(Server, bool), &'static str> {
     const FORM: &str = "this is not a server\nwrite `redis://host:6379`, or `rediss://host:6379` for TLS";
     let (scheme, place) = url.split_once("://").ok_or(FORM)?;
     let tls = match scheme {
@@ -130,7 +131,7 @@ fn server(url: &str) -> Result<(Server, bool), &'static str> {
     }
     let host = Host::parse(place).ok_or(FORM)?;
     let name = host.name().trim_matches(['[', ']']).to_owned();
-    Ok((Server { host: name, port: host.port().unwrap_or(6379) }, tls))
+    Ok((Server { host: name, port: host.port().unwrap_or(usual) }, tls))
 }
 
 fn is_here(host: &str) -> bool {
@@ -165,6 +166,14 @@ mod tests {
             read("servers: ['rediss://[::1]:7000', 'rediss://b:7001'], mode: cluster").expect("accepted");
         assert_eq!(settings.servers[0], Server { host: "::1".to_owned(), port: 7000 });
         assert!(settings.mode == Mode::Cluster && settings.tls.is_some());
+    }
+
+    #[test]
+    fn sentinels_have_a_port_of_their_own() {
+        let text = "servers: ['redis://a', 'redis://b:7000'], mode: sentinel, sentinel_name: mymaster";
+        let settings = read(text).expect("accepted");
+        assert_eq!(settings.servers.iter().map(|server| server.port).collect::<Vec<_>>(), [26_379, 7000]);
+        assert_eq!(settings.mode, Mode::Sentinel { name: "mymaster".to_owned() });
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub(super) const LASTING: Duration = Duration::from_secs(1);
 /// So many answers that do not come within [`RECENT`] make a connection a bad one.
 const TOO_MANY: u32 = 3;
 
-const RECENT: Duration = Duration::from_secs(5);
+/// Long enough for a gateway that is seldom asked: a node of a Cluster that hangs keeps its connections open.
+const RECENT: Duration = Duration::from_secs(60);
 
 type Rising = Shared<BoxFuture<'static, RedisResult<Connection>>>;
 
@@ -63,7 +64,7 @@ impl std::fmt::Debug for Link {
 
 impl Link {
     /// A link that connects when it is first asked.
-    pub fn new(servers: Arc<Servers>) -> Self {
+    pub fn new(servers: Servers) -> Self {
         let now = Instant::now();
         let state = State {
             phase: Phase::Down { until: now, why: None },
@@ -73,7 +74,19 @@ impl Link {
             unanswered: (0, now),
             is_advised: false,
         };
-        Self { servers, state: Arc::new(Mutex::new(state)) }
+        Self { servers: Arc::new(servers), state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Where it leads.
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
+    /// Notes that a server can be reached: the next question need not wait for the end of a pause.
+    pub fn hurry(&self) {
+        if let Phase::Down { until, .. } = &mut lock(&self.state).phase {
+            *until = Instant::now();
+        }
     }
 
     /// Does something that may take as long as the settings say.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep};
 
 use super::keyspace::{hex, read_digest, reason};
-use super::link::{LASTING, chance, pause};
+use super::link::{LASTING, Link, chance, pause};
 use super::servers::Servers;
 use crate::session::id::Digest;
 use crate::session::record::EndReason;
@@ -37,13 +37,15 @@ fn read_letter(text: &[u8], own: &str) -> Option<News> {
 }
 
 /// Hears what others say, until it is no longer polled. Each time it has begun, something may have been missed before.
-pub(super) async fn hear(servers: &Servers, channel: &str, own: &str, listener: &Listener) {
-    let mut failures = 0;
+pub(super) async fn hear(link: &Link, channel: &str, own: &str, listener: &Listener) {
+    let (servers, mut failures) = (link.servers(), 0);
     loop {
         let (send, heard) = unbounded_channel();
         match servers.listen(channel, send).await {
             Ok(connection) => {
                 let since = Instant::now();
+                // Whoever forgets what may be old will ask at once.
+                link.hurry();
                 listener(News::Missed);
                 follow(servers, connection, heard, own, listener).await;
                 if since.elapsed() > LASTING {

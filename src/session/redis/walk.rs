@@ -31,7 +31,7 @@ pub(super) async fn page(
     after: Option<Digest>,
     most: usize,
 ) -> Result<Vec<Stored>, StoreError> {
-    let longest: Duration = STEPS * store.servers.timeout();
+    let longest: Duration = STEPS * store.link.servers().timeout();
     timeout(longest, gather(store, after, most)).await.unwrap_or(Err(StoreError::TimedOut))
 }
 

@@ -40,7 +40,7 @@ class Redis:
             chain, key = self.tls
             where = ["--port", 0, "--tls-port", self.port, "--tls-cert-file", chain, "--tls-key-file", key]
             where += ["--tls-ca-cert-file", chain, "--tls-auth-clients", "no"]
-        safe = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+        safe = ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--repl-diskless-sync-delay", 0]
         parts = [needs("redis-server"), *where, "--bind", "127.0.0.1", "--dir", self.data, *safe, *self.options]
         self.process = Process(parts, self.folder, self.name)
         await listening(self.process, self.port)
@@ -109,7 +109,10 @@ async def cluster(folder: Path) -> list[Redis]:
 
     async def whole():
         states = [await node.ask("CLUSTER", "INFO") for node in nodes]
-        return all("cluster_state:ok" in state for state in states)
+        roles = [await node.ask("INFO", "replication") for node in nodes]
+        # A replica that never had its primary's data does not take its place.
+        followed = sum("master_link_status:up" in role for role in roles)
+        return all("cluster_state:ok" in state for state in states) and followed == 3
 
     await until(whole, 30, "the Cluster does not come together")
     return nodes

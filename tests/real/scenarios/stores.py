@@ -188,7 +188,7 @@ async def moves(folder: Path, session: dict, kill) -> str:
     took = time.monotonic() - begun
     newcomer = await Visitor().login(gateway, "newcomer")
     expect(await newcomer.is_known(gateway, "newcomer"), "no new session after the fail-over")
-    return f"all of {len(visitors)} known {took:.1f} s after the primary was killed"
+    return f"all of {len(visitors)} known {took:.1f} s after the primary went away"
 
 
 async def check_sentinel_failover(folder: Path) -> str:
@@ -209,6 +209,28 @@ async def check_cluster_failover(folder: Path) -> str:
         nodes[0].kill()
 
     return await moves(folder, {"store": "redis", "redis": redis}, kill)
+
+
+async def check_sentinel_hangs(folder: Path) -> str:
+    """A primary that hangs keeps its connections open: nothing is refused, nothing is answered."""
+    primary, _, sentinel = await sentinels(folder)
+    redis = {"servers": [f"redis://127.0.0.1:{sentinel.port}"], "mode": "sentinel", "sentinel_name": "mymaster"}
+
+    async def hang():
+        primary.freeze()
+
+    return await moves(folder, {"store": "redis", "redis": redis}, hang)
+
+
+async def check_cluster_hangs(folder: Path) -> str:
+    """The same with one of the nodes of a Cluster, while the others go on."""
+    nodes = await cluster(folder)
+    redis = {"servers": [node.url for node in nodes], "mode": "cluster"}
+
+    async def hang():
+        nodes[0].freeze()
+
+    return await moves(folder, {"store": "redis", "redis": redis}, hang)
 
 
 async def check_database_disk_full(folder: Path) -> str:
