@@ -9,7 +9,6 @@ use http::StatusCode;
 use ipnet::IpNet;
 
 use crate::message::Fields;
-use guard::Guard;
 
 mod forwarded;
 mod guard;
@@ -23,7 +22,7 @@ mod path;
 mod target;
 
 pub use forwarded::Client;
-pub use guard::{is_instruction, is_same_name};
+pub use guard::{Guard, is_instruction, is_same_name};
 pub use host::Host;
 pub use inbound::{Inbound, Upgrade, inbound, is_navigation};
 pub use incoming::{OurCookies, Returning, finish, incoming};

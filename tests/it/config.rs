@@ -15,12 +15,12 @@ fn read(text: &str) -> Result<Config, Problems> {
     inspect(&Source::Text { name: "cloakroom.yaml".to_owned(), text: text.replace("HASH", HASH) })
 }
 
-fn accepted(text: &str) -> Config {
+pub fn accepted(text: &str) -> Config {
     read(text).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// What is said about a text: `line:column message | hint`, errors only.
-fn said(text: &str) -> Vec<String> {
+pub fn said(text: &str) -> Vec<String> {
     let Err(problems) = read(text) else { return Vec::new() };
     let errors = problems.diagnostics().iter().filter(|found| found.severity == Severity::Error);
     errors
@@ -41,7 +41,7 @@ login:
 ";
 
 /// The minimal form with more lines in front.
-fn with(more: &str) -> String {
+pub fn with(more: &str) -> String {
     format!("{more}\n{MINIMAL}")
 }
 
@@ -166,7 +166,6 @@ fn wrong_settings_are_told_what_to_do() {
         ("routes: [{ session: { read: [\"Theme\"] } }]", "`Theme` is not a key"),
         ("routes: [{ session: { write: [shop.x] } }]", "no upstream has the name space `shop`"),
         ("routes: [{ session_headers: { \"X Y\": theme } }]", "not the name of a header"),
-        ("upstreams: { shared: http://127.0.0.1:1 }", "give this one another name"),
         ("trusted_proxies: [10.0.0.0/33]", "is not a network"),
         ("workers: 0", "expected a number from 1 to 1024"),
         ("routes: [{ path: /a//b }]", "write `/a/b`"),

@@ -42,6 +42,7 @@ mod sessions;
 
 mod config;
 mod config_example;
+mod config_sessions;
 
 mod command_line;
 mod program;

@@ -56,10 +56,9 @@ pub(super) fn identity(context: &mut Context, given: &IdentityHeaders) -> Identi
     for (at, (key, name)) in names.into_iter().enumerate() {
         let path = format!("identity.headers.{key}");
         let folded = fold(name);
-        let ours = TAKEN.contains(&folded.as_str()) || folded.starts_with("session_");
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
             context.error(&path, format!("`{name}` is not a header name\nwrite letters, digits and `-`"));
-        } else if ours {
+        } else if is_taken(name) {
             context.error(
                 &path,
                 format!("`{name}` has a meaning of its own\nchoose another, such as `X-Auth-User`"),
@@ -76,8 +75,19 @@ pub(super) fn identity(context: &mut Context, given: &IdentityHeaders) -> Identi
             context.error(&path, message);
         }
     }
-    let [user, email, groups, name] = names.map(|(_, name)| name.clone());
+    names_of(given)
+}
+
+/// The names as they are written.
+pub(super) fn names_of(given: &IdentityHeaders) -> IdentityNames {
+    let IdentityHeaders { user, email, groups, name } = given.clone();
     IdentityNames { user, email, groups, name }
+}
+
+/// Whether a name has a meaning of its own in requests.
+pub(super) fn is_taken(name: &str) -> bool {
+    let folded = fold(name);
+    TAKEN.contains(&folded.as_str()) || folded.starts_with("session_")
 }
 
 /// `headers:`

@@ -1,16 +1,21 @@
 //! Rights: what upstreams may know and change of sessions.
 //!
 //! Comes in: the `session` and `session_headers` of a route, and `session.preferences`. Goes out: rights over name spaces.
-//! Never lets two upstreams share a name space without saying so: two whose names come to the same are refused.
+//! Never lets two upstreams share a name space without saying so: two whose names come to the same are refused. Never lets
+//! a key be told under a name that says who is asking.
 
 use std::collections::BTreeMap;
 
+use http::HeaderName;
+
 use super::Context;
+use super::headers::is_taken;
 use crate::config::file::{File, RouteSession};
 use crate::config::typed::{did_you_mean, listed};
+use crate::headers::{Guard, is_same_name};
 use crate::session::data::DataKey;
 use crate::session::protocol::SessionHeader;
-use crate::session::rights::{Pattern, Rights, SHARED, is_name, space_of};
+use crate::session::rights::{Pattern, Rights, SHARED, Use, is_name, space_of};
 use crate::upstream::Settings;
 
 /// How keys are written.
@@ -51,7 +56,8 @@ pub(super) fn rights(
     upstreams: &[Settings],
 ) -> Rights {
     let own = upstreams.get(upstream).map(|upstream| space_of(&upstream.name)).unwrap_or_default();
-    let Some(given) = given else { return Rights::new(&own, None, None, false) };
+    // Without an upstream there is nothing to hold keys against, and that has been said.
+    let Some(given) = given.filter(|_| !own.is_empty()) else { return Rights::new(&own, None, None, false) };
     let known = spaces(upstreams);
     let mut patterns = |key: &str, list: &Option<Vec<String>>| {
         let place = format!("{at}.session.{key}");
@@ -87,36 +93,53 @@ fn is_known(context: &mut Context, at: &str, space: &str, known: &[String]) -> b
     found
 }
 
-/// Keys of the session with a header of their own.
+/// Keys of the session with a header of their own; `guard` knows the names that only the gateway may say.
 pub(super) fn headers(
     context: &mut Context,
     at: &str,
     given: &BTreeMap<String, String>,
     rights: &Rights,
+    guard: &Guard,
 ) -> Vec<SessionHeader> {
-    let mut headers = Vec::new();
+    let read = format!("{at}.session.read");
+    let is_spoiled =
+        context.document.is_damaged(&read) || context.found.iter().any(|found| found.key.starts_with(&read));
+    let mut headers: Vec<SessionHeader> = Vec::new();
     for (name, key) in given {
         let place = format!("{at}.session_headers.{name}");
-        let guarded =
-            ["cookie", "host", "authorization", "connection", "content-length", "transfer-encoding"];
-        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+        let same = headers.iter().find(|earlier| is_same_name(earlier.name.as_bytes(), name.as_bytes()));
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
             context.key_error(
                 &place,
                 format!("`{name}` is not the name of a header\nwrite a name such as `X-Theme`"),
             );
-        } else if guarded.iter().any(|guarded| name.eq_ignore_ascii_case(guarded)) {
-            context
-                .key_error(&place, format!("`{name}` means something else\nwrite a name such as `X-{name}`"));
+        } else if is_taken(name) || guard.covers(name.as_bytes()) {
+            context.key_error(
+                &place,
+                format!("`{name}` has a meaning of its own\nchoose another, such as `X-Theme`"),
+            );
+        } else if let Some(same) = same {
+            let message = format!(
+                "applications cannot tell `{name}` from `{}`\n\
+                 upper and lower case, `-` and `_` are the same to many of them",
+                same.name
+            );
+            context.key_error(&place, message);
         }
-        match rights.to_internal(key, crate::session::rights::Use::Read) {
+        match rights.to_internal(key, Use::Read).filter(|key| !is_all(&key.name)) {
             Some(key) => headers.push(SessionHeader { name: name.clone(), key }),
+            None if is_spoiled => {}
             None => {
-                let message = format!("`{key}` is not a key that this upstream may read\n{WRITTEN}");
-                context.error(&place, message);
+                context.error(&place, format!("`{key}` is not a key that this upstream may read\n{WRITTEN}"));
             }
         }
     }
     headers
+}
+
+/// Whether this stands for all names, where one is needed.
+fn is_all(name: &str) -> bool {
+    name == "*"
 }
 
 /// Keys that stay when somebody logs out, with their name space.
@@ -129,7 +152,7 @@ pub(super) fn preferences(context: &mut Context, file: &File) -> Vec<DataKey> {
     for (n, text) in file.session.preferences.iter().enumerate() {
         let at = format!("session.preferences[{n}]");
         match text.split_once('.') {
-            Some((space, name)) if is_name(name) => {
+            Some((space, name)) if is_name(name) && !is_all(name) => {
                 if is_known(context, &at, space, &known) {
                     keys.push(DataKey::new(space, name));
                 }

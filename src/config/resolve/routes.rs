@@ -6,13 +6,13 @@
 use http::Method;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Context, rights, upstreams};
+use super::{Context, headers, rights, upstreams};
 use crate::access::{Access, Only};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::document::Part;
 use crate::config::file::{self, EncodedSlash, File};
 use crate::config::typed::{did_you_mean, listed};
-use crate::headers::{Host, InvalidPath, NormalPath};
+use crate::headers::{Guard, Host, InvalidPath, NormalPath};
 use crate::route::{HostPattern, Route, Routes};
 use crate::session::rights::{Rights, space_of};
 use crate::upstream::Settings;
@@ -34,10 +34,11 @@ pub(super) fn resolve(
         }
         return vec![everything(upstreams)];
     }
+    let guard = Guard::new(&headers::names_of(&file.identity.headers), &[]);
     let mut routes: Vec<Route> = Vec::new();
     for (at, given) in file.routes.iter().enumerate() {
         let path = format!("routes[{at}]");
-        let route = one(context, &path, given, upstreams, reserved);
+        let route = one(context, &path, given, upstreams, reserved, &guard);
         let name = given.name.as_ref();
         if name.is_some() && file.routes[..at].iter().any(|earlier| earlier.name.as_ref() == name) {
             context
@@ -97,6 +98,7 @@ fn one(
     given: &file::Route,
     upstreams: &[Settings],
     reserved: &str,
+    guard: &Guard,
 ) -> Route {
     let path = match &given.path {
         Some(path) => checked_path(context, &format!("{at}.path"), path),
@@ -119,9 +121,13 @@ fn one(
         }
         prefix
     });
-    let to = upstream(context, at, given.upstream.as_deref(), upstreams);
-    let session = rights::rights(context, at, given.session.as_ref(), to, upstreams);
-    let session_headers = rights::headers(context, at, &given.session_headers, &session);
+    let access = access(context, &format!("{at}.access"), &given.access.0);
+    let upstream = upstream(context, at, given.upstream.as_deref(), upstreams);
+    if !access.looks_at_sessions() {
+        warn_without_sessions(context, at, given);
+    }
+    let session = rights::rights(context, at, given.session.as_ref(), upstream, upstreams);
+    let session_headers = rights::headers(context, at, &given.session_headers, &session, guard);
     Route {
         name: String::new(),
         host: given
@@ -129,14 +135,24 @@ fn one(
             .as_ref()
             .map_or(HostPattern::Any, |host| host_pattern(context, &format!("{at}.host"), host)),
         methods: methods(context, &format!("{at}.methods"), &given.methods),
-        access: access(context, &format!("{at}.access"), &given.access.0),
-        upstream: to,
+        access,
+        upstream,
         keep_encoded_slash: given.encoded_slash == EncodedSlash::Keep,
         path,
         strip_prefix,
         activity: given.activity.0,
         session,
         session_headers,
+    }
+}
+
+/// Nothing about sessions has an effect where they are not looked at.
+fn warn_without_sessions(context: &mut Context, at: &str, given: &file::Route) {
+    let keys = [("session", given.session.is_some()), ("session_headers", !given.session_headers.is_empty())];
+    if let Some((key, _)) = keys.into_iter().find(|(_, is_given)| *is_given) {
+        let message =
+            "sessions are not looked at on this route, so this has no effect\nwrite `access: optional`";
+        context.warn(&format!("{at}.{key}"), message);
     }
 }
 

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::{Context, is_https, is_local, rights};
 use crate::config::file::{Cookie, CreateSession, File, SameSiteWord, Secure, Session, StoreWord};
+use crate::config::units;
 use crate::gateway::settings::PublicUrl;
 use crate::headers::Host;
 use crate::peer::Scheme;
@@ -113,13 +114,24 @@ fn rotation(context: &mut Context, given: &Session) -> Duration {
     every
 }
 
+/// How far behind a store may be with the last use of a session. Unless it is written, short limits make it short.
 fn touch_interval(context: &mut Context, given: &Session) -> Duration {
-    let interval = given.touch_interval.0;
-    if interval < Duration::from_secs(1) || interval > given.idle_timeout.0 / 2 {
-        context.error(
-            "session.touch_interval",
-            "not between a second and half of `idle_timeout`\nwhat a store does not hear of in time, it forgets",
+    const AT: &str = "session.touch_interval";
+    const MOST: Duration = Duration::from_secs(600);
+    let (interval, shortest) = (given.touch_interval.0, given.idle_timeout.0.min(given.anonymous_timeout.0));
+    let most = MOST.min(shortest / 2);
+    if !context.document.has(AT) {
+        return interval.min(most);
+    }
+    if interval < Duration::from_secs(1) || interval > most && !shortest.is_zero() {
+        let message = format!(
+            "`{}` is not between `1s` and `{}`\n\
+             a store that does not hear of a session in time takes it for an idle one: at most `10m`, and half of \
+             `idle_timeout` and `anonymous_timeout`",
+            given.touch_interval,
+            units::Duration(most)
         );
+        context.error(AT, message);
     }
     interval
 }
