@@ -19,7 +19,7 @@ from rig.process import Failed, command, expect
 from rig.wire import Connection
 
 # Instructions per request. `tests/real/run instructions` prints the present ones.
-BUDGET = {"public": 28_440, "session": 30_130}
+BUDGET = {"public": 29_640, "session": 32_360}
 TOLERANCE = 0.03
 REQUESTS = 2000
 WARM_UP = 200
