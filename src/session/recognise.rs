@@ -16,7 +16,7 @@ use crate::message::Fields;
 use crate::session::bridge::Bridge;
 use crate::session::cookie;
 use crate::session::cookie::pieces::Pieces;
-use crate::session::id::{Digest, Proof};
+use crate::session::id::{Digest, Proof, SessionId};
 use crate::session::keys::VALUE_LENGTH;
 use crate::session::record::{EndReason, Session};
 use crate::session::store::StoreError;
@@ -140,11 +140,17 @@ impl Sessions {
         }
         if let Some(shared) = self.keeper.shared() {
             for value in shown.values() {
-                let Some(digest) = self.keys.open(value).map(|id| id.digest()) else { continue };
-                if let Some(session) = shared.fetch(digest).await?
-                    && let Err(reason) = self.accepts(&session)
-                {
-                    self.end_now(&session, reason);
+                let Some(id) = self.keys.open(value) else { continue };
+                match shared.fetch(id.digest()).await {
+                    Ok(Some(session)) => {
+                        if let Err(reason) = self.accepts(&session) {
+                            self.end_now(&session, reason);
+                        }
+                    }
+                    Ok(None) => {}
+                    // A session in memory goes on while the store is away, although news of it may have been missed.
+                    Err(error) if error.is_away() && self.goes_on(&id, now) => {}
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -153,6 +159,14 @@ impl Sessions {
             self.note_use(&mut visitor, now);
         }
         Ok(visitor)
+    }
+
+    /// Whether what is in memory is enough to let this one pass.
+    fn goes_on(&self, id: &SessionId, now: Timestamp) -> bool {
+        self.keeper.memory().load(&id.digest()).is_some_and(|session| {
+            let standing = session.turns().standing(id.proof(), session.created(), now);
+            standing != Standing::Past && self.lifetime.verdict(&session, now).is_ok()
+        })
     }
 
     /// Looks in memory; `None` when that is not enough, unless this is the `last` look.

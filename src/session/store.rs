@@ -32,6 +32,13 @@ pub enum StoreError {
     Broken(String),
 }
 
+impl StoreError {
+    /// Whether the store may answer the same question later.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Away(_) | Self::TimedOut)
+    }
+}
+
 /// What a look-up found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
