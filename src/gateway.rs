@@ -21,6 +21,7 @@ mod trail;
 pub mod watchers;
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -122,8 +123,8 @@ struct Forward<'g> {
     outgoing: RequestHead,
     body: RequestBody,
     visitor: Visitor,
-    /// Where the request comes from, where its session may be asked about that.
-    origin: Origin,
+    /// Where the request comes from.
+    client: Option<IpAddr>,
     /// Something that is delivered once waits for this upstream: it is taken out of the session first.
     flash: Option<Rc<RefCell<Memo>>>,
 }
@@ -229,7 +230,7 @@ impl Gateway {
         if let Some(memo) = forward.flash.take() {
             Box::pin(self.deliver(&mut forward, &memo, now)).await?;
         }
-        let Forward { route, upstream, outgoing, body, visitor, origin, .. } = forward;
+        let Forward { route, upstream, outgoing, body, visitor, client, .. } = forward;
         let answered = {
             let answered = pin!(upstream.send(&outgoing, body));
             self.in_time(answered).await
@@ -241,7 +242,8 @@ impl Gateway {
         let (mut reply, instructions) = self.returned(answer, &visitor);
         if route.access.looks_at_sessions() {
             if instructions.is_some() || self.sessions().is_due(&visitor) {
-                let occasion = Occasion { now, origin };
+                let browser = outgoing.fields.get("user-agent").unwrap_or_default();
+                let occasion = Occasion { now, origin: Origin::of(client, browser) };
                 let settling = self.settle(&mut reply, route, &visitor, instructions, occasion);
                 Box::pin(settling).await.inspect_err(|_| {
                     trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields));
@@ -326,7 +328,7 @@ impl Gateway {
             HostHeader::Fixed(name) => HostChoice::Name(name),
             HostHeader::Preserve | HostHeader::Upstream => HostChoice::Preserve,
         };
-        let origin = Origin::of(inbound.client.ip, inbound.fields.get("user-agent").unwrap_or_default());
+        let client = inbound.client.ip;
         let mut outgoing =
             headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
         let mut flash = None;
@@ -344,7 +346,7 @@ impl Gateway {
                 );
             }
         }
-        Ok(Forward { route, upstream, outgoing, body, visitor, origin, flash })
+        Ok(Forward { route, upstream, outgoing, body, visitor, client, flash })
     }
 
     /// How the upstream's answer returns, and what it wants remembered.

@@ -203,7 +203,7 @@ impl Sessions {
         now: Timestamp,
     ) {
         visitor.due = session.turns().is_due(standing, self.settings.rotate_every, session.created(), now);
-        visitor.new = session.last_seen() == session.created();
+        visitor.new = session.meets();
         visitor.by = Shown::Id(by);
         if standing == Standing::First
             && let Some(shared) = self.keeper.shared()
@@ -282,7 +282,6 @@ impl Sessions {
         let session = Arc::new(Session::of(stored));
         match self.lifetime.verdict(&session, now).and_then(|()| self.accepts(&session)) {
             Ok(()) => {
-                visitor.new = session.last_seen() == session.created();
                 visitor.session = Some(session);
             }
             Err(reason) => visitor.ended = told(session.identity().and(Some(reason))),

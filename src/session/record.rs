@@ -96,6 +96,8 @@ pub struct Session {
     short: u32,
     origin: Origin,
     remember: AtomicBool,
+    /// A request has come with it.
+    met: AtomicBool,
     /// A shared store may know better by now.
     stale: AtomicBool,
 }
@@ -125,6 +127,7 @@ impl Session {
             short: stored.digest.short(),
             origin: stored.origin,
             remember: AtomicBool::new(stored.remember),
+            met: AtomicBool::new(stored.last_seen != stored.created),
             stale: AtomicBool::new(false),
         };
         session.set_data(stored.data);
@@ -234,6 +237,12 @@ impl Session {
     /// When a request last came with it.
     pub fn last_seen(&self) -> Timestamp {
         Timestamp::from_unix_millis(self.last_seen.load(Ordering::Relaxed))
+    }
+
+    /// Whether this is the first request that comes with it, as far as this process knows.
+    #[inline]
+    pub(in crate::session) fn meets(&self) -> bool {
+        !self.met.load(Ordering::Relaxed) && !self.met.swap(true, Ordering::Relaxed)
     }
 
     /// Notes that a request came with it; written at most once a second, and never brings an ended session back. True when

@@ -11,6 +11,7 @@ use super::{Create, Keeper, Sessions, sign};
 use crate::clock::Timestamp;
 use crate::session::data::{Data, Entry};
 use crate::session::edit::{Applied, Edits, take_flash};
+use crate::session::id::SessionId;
 use crate::session::origin::Origin;
 use crate::session::protocol::{Idle, Scope, Wishes};
 use crate::session::recognise::{Memo, Named};
@@ -40,6 +41,28 @@ pub struct Settled {
     pub logged_out: bool,
 }
 
+/// What becomes of a visitor while wishes are carried out.
+#[derive(Default)]
+struct Course {
+    visitor: Visitor,
+    /// The session was made just now, under this id; one that is sealed has none.
+    fresh: Option<Option<SessionId>>,
+    /// The cookie is to say something else than it does: its lifetime, or what is sealed in it.
+    changed: bool,
+    logged_out: bool,
+}
+
+impl Course {
+    /// From now on all is about this session.
+    fn goes_on_as(&mut self, kept: Option<sign::Kept>) {
+        if let Some((id, session)) = kept {
+            self.visitor.session = Some(session);
+            self.fresh = Some(id);
+        }
+        self.visitor.due = false;
+    }
+}
+
 impl Sessions {
     /// Whether the browser is to be told something, whatever the application wishes.
     #[inline]
@@ -64,46 +87,70 @@ impl Sessions {
             return Ok(Settled::default());
         }
         let Occasion { now, origin } = occasion;
-        let (mut settled, mut visitor) = (Settled::default(), visitor.clone());
+        let mut course = Course { visitor: visitor.clone(), ..Course::default() };
         if let Some(scope) = wishes.logout {
-            let (tickets, left) = self.sign_out(&visitor, scope, now).await?;
+            let left = self.leave(&course.visitor, scope, now).await?;
             if scope != Scope::Others {
-                settled = Settled { tickets, logged_out: true };
-                visitor = Visitor { session: left, due: false, by: visitor.by, ..Visitor::nobody() };
+                course.logged_out = true;
+                course.visitor.session = None;
+                course.goes_on_as(left);
             }
         }
         if let Some(identity) = wishes.login {
             let arrival = sign::Arrival { identity, credential: 0, remember: false, origin };
-            let (tickets, session) = self.sign_in(&visitor, arrival, now).await?;
-            settled.tickets = tickets;
-            visitor.session = Some(session);
-            visitor.due = false;
+            let entered = self.enter(&course.visitor, arrival, now).await?;
+            course.goes_on_as(Some(entered));
         }
-        let begun = self.edit(&mut visitor, &wishes.edits, now).await?;
-        if let Some(tickets) = begun {
-            settled.tickets = tickets;
+        if !wishes.edits.is_empty() {
+            self.edit(&mut course, &wishes.edits, now).await?;
         }
-        if let (Some(idle), Some(session)) = (wishes.idle, visitor.session.clone()) {
-            settled.tickets = self.limit(&session, idle, &visitor, now).await?;
+        if let (Some(idle), Some(session)) = (wishes.idle, course.visitor.session.clone()) {
+            let (idle, remember) = match idle {
+                Idle::Seconds(seconds) => (seconds.get(), session.remember()),
+                Idle::Browser => (0, false),
+            };
+            self.set_limits(&mut course, &session, idle, remember).await?;
         }
-        if settled.tickets.is_empty() {
-            settled.tickets = self.hand_out_due(&visitor, now).await?;
-        }
-        Ok(settled)
+        let logged_out = course.logged_out;
+        Ok(Settled { tickets: self.told(course, now).await?, logged_out })
     }
 
-    /// Changes data; a visitor without a session is given one for it. Answers with tickets where the browser must hear of
-    /// that.
-    async fn edit(
-        &self,
-        visitor: &mut Visitor,
-        edits: &Edits,
-        now: Timestamp,
-    ) -> Result<Option<Vec<Ticket>>, StoreError> {
-        if edits.is_empty() {
-            return Ok(None);
+    /// What the browser is told in the end. A session that has ended meanwhile is none of its business.
+    async fn told(&self, course: Course, now: Timestamp) -> Result<Vec<Ticket>, StoreError> {
+        let Course { visitor, fresh, changed, logged_out } = course;
+        let Some(session) = &visitor.session else {
+            if logged_out {
+                return Ok(self.take_back(&visitor));
+            }
+            return self.hand_out_due(&visitor, now).await;
+        };
+        if let Some(id) = fresh {
+            return Ok(self.tickets(id.as_ref(), session, &visitor, now));
         }
-        let Some(session) = visitor.session.clone() else { return self.begin(visitor, edits, now).await };
+        if session.ended().is_some() {
+            return Ok(Vec::new());
+        }
+        if visitor.due {
+            return self.hand_out_due(&visitor, now).await;
+        }
+        match &visitor.by {
+            Shown::Pieces(_) if changed => Ok(self.tickets(None, session, &visitor, now)),
+            // Only the present id is worth showing again: one that was replaced must not come back.
+            Shown::Id(value) if changed => {
+                let id = self.keys.open(value);
+                let present =
+                    id.filter(|id| id.digest() == *session.digest() && id.proof() == session.turns().proof());
+                Ok(present.map_or_else(Vec::new, |id| self.tickets(Some(&id), session, &visitor, now)))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Changes data; a visitor without a session is given one for it.
+    async fn edit(&self, course: &mut Course, edits: &Edits, now: Timestamp) -> Result<(), StoreError> {
+        let Some(session) = course.visitor.session.clone() else {
+            return self.begin(course, edits, now).await;
+        };
         let max = self.settings.max_bytes;
         let change = |data: &Data| {
             let Applied { data, conflict, rejected } = edits.apply(data, now, max);
@@ -123,15 +170,14 @@ impl Sessions {
                 let before = size(&session);
                 let told = session.change_data(change);
                 keeper.memory().reweigh(&session, before, size(&session));
+                course.changed |= self.sealed.is_some();
                 Some(told)
             }
         };
         if let Some((conflict, rejected)) = told {
             if conflict {
-                tracing::debug!(
-                    session = format_args!("{:08x}", session.short()),
-                    "the session had another version"
-                );
+                let session = format_args!("{:08x}", session.short());
+                tracing::debug!(session, "the session had another version");
             }
             log_rejected(&session, &rejected);
         }
@@ -139,74 +185,44 @@ impl Sessions {
             && !session.remember()
             && self.preferences_of(session.data().as_deref(), now).is_some();
         if becomes_lasting {
-            return self.set_limits(&session, 0, true, visitor, now).await.map(Some);
+            self.set_limits(course, &session, 0, true).await?;
         }
-        match &*self.keeper {
-            Keeper::Cookie(_) => Ok(Some(self.tickets(None, &session, visitor, now))),
-            _ => Ok(None),
-        }
+        Ok(())
     }
 
-    async fn begin(
-        &self,
-        visitor: &mut Visitor,
-        edits: &Edits,
-        now: Timestamp,
-    ) -> Result<Option<Vec<Ticket>>, StoreError> {
+    async fn begin(&self, course: &mut Course, edits: &Edits, now: Timestamp) -> Result<(), StoreError> {
         if self.settings.create == Create::Never {
             tracing::debug!("nobody is logged in, and `session.create: never` keeps nothing for visitors");
-            return Ok(None);
+            return Ok(());
         }
         let Applied { data, rejected, .. } = edits.apply(&Data::default(), now, self.settings.max_bytes);
         if data.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let remember = self.preferences_of(Some(&data), now).is_some();
         let draft = Draft { data: Some(Arc::new(data)), remember, ..Draft::anonymous(now) };
-        let (id, session) = self.create(draft).await?;
-        log_rejected(&session, &rejected);
-        let tickets = self.tickets(id.as_ref(), &session, visitor, now);
-        visitor.session = Some(session);
-        Ok(Some(tickets))
+        let kept = self.create(draft).await?;
+        log_rejected(&kept.1, &rejected);
+        course.goes_on_as(Some(kept));
+        Ok(())
     }
 
-    async fn limit(
-        &self,
-        session: &Arc<Session>,
-        idle: Idle,
-        visitor: &Visitor,
-        now: Timestamp,
-    ) -> Result<Vec<Ticket>, StoreError> {
-        match idle {
-            Idle::Seconds(seconds) => {
-                self.set_limits(session, seconds.get(), session.remember(), visitor, now).await
-            }
-            Idle::Browser => self.set_limits(session, 0, false, visitor, now).await,
-        }
-    }
-
+    /// Gives a session an idle limit of its own, and says whether its cookie outlasts the browser's session.
     async fn set_limits(
         &self,
+        course: &mut Course,
         session: &Arc<Session>,
         idle: u32,
         remember: bool,
-        visitor: &Visitor,
-        now: Timestamp,
-    ) -> Result<Vec<Ticket>, StoreError> {
+    ) -> Result<(), StoreError> {
+        course.changed |= self.sealed.is_some() || remember != session.remember();
         if let Keeper::Shared { shared, .. } = &*self.keeper {
             let change = move |stored: &mut Stored| (stored.idle, stored.remember) = (idle, remember);
             shared.change(session, change).await?;
         } else {
             session.limit(idle, remember);
         }
-        let id = match &visitor.by {
-            Shown::Id(value) => self.keys.open(value).filter(|id| id.digest() == *session.digest()),
-            Shown::Pieces(_) | Shown::Nothing => None,
-        };
-        if id.is_none() && self.sealed.is_none() {
-            return Ok(Vec::new());
-        }
-        Ok(self.tickets(id.as_ref(), session, visitor, now))
+        Ok(())
     }
 
     /// A new id for a session whose id is due, a session for whoever is to have one, a sealed one anew.

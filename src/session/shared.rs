@@ -102,6 +102,7 @@ impl Shared {
 
     /// Looks after a session that somebody holds on to while the memory may have forgotten it.
     pub fn look_after(&self, session: &Arc<Session>) {
+        let was_stale = session.is_stale();
         session.set_stale(false);
         let (front, session) = (self.front.clone(), session.clone());
         self.runtime().spawn(async move {
@@ -109,7 +110,8 @@ impl Shared {
                 Ok(Found::Lives(stored)) => session.absorb(*stored),
                 Ok(Found::Ended(reason, _)) => drop(session.finish(reason)),
                 Ok(Found::Nothing) => drop(session.finish(front.why(&session))),
-                Err(_) => session.set_stale(true),
+                // Away: what was believed before is believed on.
+                Err(_) => session.set_stale(was_stale),
             }
         });
     }

@@ -35,6 +35,9 @@ pub struct Arrival {
     pub origin: Origin,
 }
 
+/// A new session, and its id unless it is sealed.
+pub(super) type Kept = (Option<SessionId>, Arc<Session>);
+
 impl Sessions {
     /// Lets somebody in: always a new session, and whatever session they had before is dead when this returns. Too many
     /// sessions of one person: the oldest end.
@@ -44,17 +47,27 @@ impl Sessions {
         arrival: Arrival,
         now: Timestamp,
     ) -> Result<(Vec<Ticket>, Arc<Session>), StoreError> {
+        let (id, session) = self.enter(visitor, arrival, now).await?;
+        Ok((self.tickets(id.as_ref(), &session, visitor, now), session))
+    }
+
+    /// The same, for somebody who hands out the ticket later.
+    pub(super) async fn enter(
+        &self,
+        visitor: &Visitor,
+        arrival: Arrival,
+        now: Timestamp,
+    ) -> Result<Kept, StoreError> {
         let Arrival { identity, credential, remember, origin } = arrival;
         let (user, remember) = (identity.user().to_owned(), remember && self.can_remember());
         let data = self.data_to_keep(visitor, identity.user(), now);
         let draft = Draft { credential, origin, data, ..Draft::signed_in(identity, remember, now) };
-        let (id, session) = match visitor.session() {
+        let kept = match visitor.session() {
             Some(old) => self.replace(old, draft).await?,
             None => self.create(draft).await?,
         };
-        let tickets = self.tickets(id.as_ref(), &session, visitor, now);
-        self.keep_to_limit(&user, session.digest()).await?;
-        Ok((tickets, session))
+        self.keep_to_limit(&user, kept.1.digest()).await?;
+        Ok(kept)
     }
 
     /// Ends the visitor's session, the others of the same person, or all of them; takes the ticket back where it was this
@@ -65,6 +78,20 @@ impl Sessions {
         scope: Scope,
         now: Timestamp,
     ) -> Result<(Vec<Ticket>, Option<Arc<Session>>), StoreError> {
+        Ok(match self.leave(visitor, scope, now).await? {
+            Some((id, session)) => (self.tickets(id.as_ref(), &session, visitor, now), Some(session)),
+            None if scope == Scope::Others => (Vec::new(), None),
+            None => (self.take_back(visitor), None),
+        })
+    }
+
+    /// The same, for somebody who hands out the ticket later: the session of the preferences that stay.
+    pub(super) async fn leave(
+        &self,
+        visitor: &Visitor,
+        scope: Scope,
+        now: Timestamp,
+    ) -> Result<Option<Kept>, StoreError> {
         if self.is_bridge() {
             return Err(not_ours());
         }
@@ -75,16 +102,15 @@ impl Sessions {
             self.end_of_user(user, EndReason::Logout, |digest| Some(digest) != this).await?;
         }
         if scope == Scope::Others {
-            return Ok((Vec::new(), None));
+            return Ok(None);
         }
         if let Some(session) = session {
             self.end(session, EndReason::Logout).await?;
         }
         let stays = session.and_then(|session| self.preferences_of(session.data().as_deref(), now));
-        let Some(data) = stays else { return Ok((self.take_back(visitor), None)) };
+        let Some(data) = stays else { return Ok(None) };
         let draft = Draft { data: Some(Arc::new(data)), remember: true, ..Draft::anonymous(now) };
-        let (id, session) = self.create(draft).await?;
-        Ok((self.tickets(id.as_ref(), &session, visitor, now), Some(session)))
+        self.create(draft).await.map(Some)
     }
 
     /// Ends a session and what has taken its place. False when there was nothing left to end.
@@ -162,11 +188,7 @@ impl Sessions {
         Ok((Some(id), session))
     }
 
-    async fn replace(
-        &self,
-        old: &Session,
-        draft: Draft,
-    ) -> Result<(Option<SessionId>, Arc<Session>), StoreError> {
+    async fn replace(&self, old: &Session, draft: Draft) -> Result<Kept, StoreError> {
         let replaced = match &*self.keeper {
             Keeper::Memory(memory, _) => memory.replace(old, draft.clone()),
             Keeper::Shared { shared, .. } => shared.replace(old, draft.clone()).await?,
@@ -211,7 +233,7 @@ impl Sessions {
         })
     }
 
-    fn take_back(&self, visitor: &Visitor) -> Vec<Ticket> {
+    pub(super) fn take_back(&self, visitor: &Visitor) -> Vec<Ticket> {
         match &self.sealed {
             Some(sealed) => sealed.take_back(&pieces_of(visitor)),
             None => vec![Ticket::take_back(&self.settings.cookie)],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Browser, EchoUpstream, Message, PASSWORD, TestGateway};
+use crate::support::{Browser, EchoUpstream, Message, PASSWORD, Raw, TestGateway};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const PAGE: &str = "/_cloakroom/sessions";
@@ -252,4 +252,28 @@ fn where_browsers_keep_their_sessions_there_is_no_list() {
     assert_eq!(forms.len(), 1);
     assert_eq!(forms[0].submit(&mut browser, &[]).status, 303);
     assert_eq!(browser.ticket(), None);
+}
+
+#[test]
+fn sessions_that_began_at_another_gateway_are_listed_and_ended_and_their_pages_hear_of_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let yaml = format!(
+        "keys: [{{ id: k, secret: a-secret-of-at-least-thirty-two-bytes }}]
+session: {{ store: sql, sql: {{ url: 'sqlite:{}' }} }}",
+        directory.path().join("sessions.db").display()
+    );
+    let upstream = EchoUpstream::start();
+    let [one, two] = [(); 2].map(|()| TestGateway::before(&upstream, &yaml));
+    let (mut here, mut there) = (signed_in(&one, "alice", "", FIREFOX), signed_in(&two, "alice", "", CHROME));
+    let mut listening = Raw::connect(two.address());
+    listening.send(there.head("GET", "/_cloakroom/session/events", &[]) + "\r\n");
+    let head = listening.head();
+    let page = here.get(PAGE);
+    assert!(page.text().contains("Firefox · Linux") && page.text().contains("Chrome · Windows"));
+    let forms = Form::all(&page);
+    let answer = Form::that_does(&forms, "end")[1].submit(&mut here, &[]);
+    assert_eq!(notice(&mut here, &answer), "That session has ended.");
+    let heard = listening.body(head);
+    assert!(heard.complete && heard.text().ends_with("{\"reason\":\"logout\"}\n\n"), "{}", heard.text());
+    assert!(is_in(&mut here) && !is_in(&mut there));
 }

@@ -20,7 +20,7 @@ MODULES = [
     *["django", "bridge", "applications", "files", "nginx", "clients", "http2", "load", "operation"],
     *["sessions", "stores", "ledger", "upstream_faults", "machine_faults", "attacks", "demo", "budget"],
 ]
-LIMIT = 150
+LIMIT = 300
 
 
 def scenarios():

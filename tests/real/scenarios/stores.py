@@ -33,7 +33,7 @@ async def check_store_contract(folder: Path) -> str:
         "CLOAKROOM_TEST_MYSQL": mariadb.url,
     }
     test = ["cargo", "test", "--quiet", "--lib", "keeps_the_contract", "--", "--include-ignored"]
-    code, out, err = await command(*test, folder=ROOT, env=env, seconds=140)
+    code, out, err = await command(*test, folder=ROOT, env=env, seconds=240)
     expect(code == 0, f"{out[-800:]} {err[-300:]}")
     passed = next(line for line in out.splitlines() if line.startswith("test result: ok"))
     return f"SQLite, Redis alone, with TLS, Sentinel and Cluster, PostgreSQL, MariaDB: {passed.split(';')[0][17:]}"
