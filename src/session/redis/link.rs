@@ -82,6 +82,11 @@ impl Link {
         &self.servers
     }
 
+    /// Which connection this is: another number, another server process.
+    pub fn serial(&self) -> u64 {
+        lock(&self.state).serial
+    }
+
     /// Notes that a server can be reached: the next question need not wait for the end of a pause.
     pub fn hurry(&self) {
         if let Phase::Down { until, .. } = &mut lock(&self.state).phase {

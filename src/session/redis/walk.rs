@@ -71,11 +71,15 @@ async fn digests(store: &RedisStore, after: Option<Digest>, most: usize) -> Resu
     let pattern = store.keyspace.sessions();
     for slot in store.link.in_time(store.link.ask(Question::Primaries)).await? {
         let slot = only(vec![slot]).and_then(|slot| shaped(slot, "a hash slot"))?;
-        let mut cursor = 0_u64;
+        let (mut cursor, mut serial) = (0_u64, None);
         loop {
             let mut command = cmd("SCAN");
             command.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(STEP);
             let step = store.link.in_time(store.link.ask(Question::Ask(&command, Some(slot)))).await?;
+            // A cursor means nothing to a server that was started anew: it would leave sessions out without a word.
+            if *serial.get_or_insert(store.link.serial()) != store.link.serial() {
+                return Err(StoreError::Away("it was started anew while its sessions were listed".to_owned()));
+            }
             let keys: Vec<Value>;
             (cursor, keys) = shaped(only(step)?, "a list of keys")?;
             for key in keys {
