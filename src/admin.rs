@@ -38,6 +38,8 @@ pub struct Settings {
     pub address: SocketAddr,
     /// A Unix socket as well, for its owner only.
     pub socket: Option<PathBuf>,
+    /// The socket was asked for: without it there is no start.
+    pub needs_socket: bool,
     /// What takes a client of `/api/v1/` in that comes by TCP.
     pub token: Option<SecretString>,
 }
@@ -90,10 +92,19 @@ impl Admin {
         let tcp = TcpListener::bind(settings.address)?;
         tcp.set_nonblocking(true)?;
         let address = tcp.local_addr()?;
-        let unix = settings.socket.as_deref().map(bind).transpose()?;
+        let unix = match settings.socket.as_deref().map(bind).transpose() {
+            Err(error) if !settings.needs_socket => {
+                let path = settings.socket.as_deref().unwrap_or(Path::new("")).display();
+                tracing::warn!(
+                    "no socket for operators at {path}: {error}; `admin.socket` names another place"
+                );
+                None
+            }
+            bound => bound?,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<Infallible>();
-        let file = settings.socket.clone();
+        let file = settings.socket.clone().filter(|_| unix.is_some());
         let serve = move || {
             let by_tcp = Rc::new(Desk { subjects: subjects.clone(), by_socket: false });
             let by_socket = Rc::new(Desk { subjects, by_socket: true });
@@ -125,8 +136,11 @@ impl Admin {
 
 /// A socket that only its owner can use. One that a process before has left behind is taken away.
 fn bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
     use std::os::unix::net::{UnixListener, UnixStream};
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
     if path.exists() {
         if UnixStream::connect(path).is_ok() {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("{} is in use", path.display())));

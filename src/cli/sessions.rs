@@ -123,7 +123,8 @@ impl Gateway {
 
     /// Asks by the socket where there is one, else by TCP with the token.
     fn ask(&self, method: &str, target: &str) -> anyhow::Result<Value> {
-        let answer = match &self.0.socket {
+        let socket = self.0.socket.as_ref().filter(|path| self.0.token.is_none() || path.exists());
+        let answer = match socket {
             Some(path) => {
                 let stream = UnixStream::connect(path);
                 let stream = stream.with_context(|| format!("no gateway answers at {}", path.display()))?;

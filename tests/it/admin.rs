@@ -110,3 +110,13 @@ fn the_socket_needs_no_token_and_is_its_owners_only() {
     drop(gateway);
     crate::support::wait_until("the socket goes with the gateway", || !path.exists());
 }
+
+#[test]
+fn a_socket_that_nobody_asked_for_and_cannot_be_made_stops_nothing() {
+    let (upstream, folder) = (EchoUpstream::start(), tempfile::tempdir().expect("a folder"));
+    let deep = folder.path().join("x".repeat(120));
+    let yaml = format!("state_dir: '{}'\nadmin: {{ address: '127.0.0.1:0' }}", deep.display());
+    let gateway = TestGateway::before(&upstream, &yaml);
+    assert_eq!(ask(&gateway, "GET", "/readyz", "Accept: */*").status, 200);
+    assert_eq!(ask(&gateway, "GET", "/api/v1/sessions", "Accept: */*").status, 403);
+}

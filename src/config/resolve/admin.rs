@@ -15,6 +15,9 @@ use crate::server::{ListenAddress, ListenerSettings};
 /// Fewer bytes can be guessed.
 const LEAST: usize = 32;
 
+/// What the system has room for, without the byte that ends it.
+const LONGEST_PATH: usize = 107;
+
 /// `admin:`; `None` when it is off.
 pub(super) fn resolve(
     context: &mut Context,
@@ -49,7 +52,12 @@ pub(super) fn resolve(
     if address.port() != 0 && listeners.iter().any(taken) {
         context.error(AT, "this is also an address under `listen`");
     }
+    let needs_socket = given.socket.is_some();
     let socket = given.socket.as_deref().map(|given| context.path(given));
+    if socket.as_ref().is_some_and(|path| path.as_os_str().len() > LONGEST_PATH) {
+        let message = format!("a Unix socket's path has at most {LONGEST_PATH} bytes\nname a shorter one");
+        context.error("admin.socket", message);
+    }
     let socket = socket.or_else(|| state_dir.map(|directory| directory.join("admin.sock")));
-    Some(Settings { address, socket, token })
+    Some(Settings { address, socket, needs_socket, token })
 }

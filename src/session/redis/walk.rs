@@ -78,7 +78,9 @@ async fn digests(store: &RedisStore, after: Option<Digest>, most: usize) -> Resu
             let step = store.link.in_time(store.link.ask(Question::Ask(&command, Some(slot)))).await?;
             // A cursor means nothing to a server that was started anew: it would leave sessions out without a word.
             if *serial.get_or_insert(store.link.serial()) != store.link.serial() {
-                return Err(StoreError::Away("it was started anew while its sessions were listed".to_owned()));
+                return Err(StoreError::Away(
+                    "it was started anew while its sessions were listed".to_owned(),
+                ));
             }
             let keys: Vec<Value>;
             (cursor, keys) = shaped(only(step)?, "a list of keys")?;
