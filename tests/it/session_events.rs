@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{Browser, EchoUpstream, Raw, TestGateway, wait_until};
+use http_body_util::BodyExt as _;
+
+use crate::support::http2::{request, whole};
+use crate::support::{Browser, EchoUpstream, Http2, Raw, TestGateway, wait_until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const EVENTS: &str = "/_cloakroom/session/events";
@@ -153,6 +156,27 @@ fn a_session_has_four_streams_at_most() {
         client.head().status == 200
     };
     wait_until("a stream that is gone makes room", free);
+}
+
+#[test]
+fn http2_has_the_same_stream() {
+    let (_upstream, gateway) = gateway("");
+    let mut browser = Browser::of(&gateway);
+    browser.sign_in("alice");
+    let url = format!("http://{}{EVENTS}", gateway.address());
+    let cookies = browser.cookie_header();
+    let mut client = Http2::connect(gateway.address());
+    let (runtime, sender) = client.parts();
+    let asked = sender.send_request(request("GET", &url, &[("cookie", &cookies)], whole("")));
+    let response = runtime.block_on(asked).expect("an answer");
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-type"]),
+        (200, &"text/event-stream".parse().expect("a value"))
+    );
+    gateway.advance(31 * MINUTE);
+    let heard = runtime.block_on(response.into_body().collect()).expect("it ends well").to_bytes();
+    let heard = String::from_utf8(heard.to_vec()).expect("UTF-8");
+    assert!(heard.ends_with("id\nevent: ended\ndata: {\"reason\":\"idle\"}\n\n"), "{heard}");
 }
 
 #[test]

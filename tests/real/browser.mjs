@@ -86,6 +86,9 @@ try {
       await page.fill('input[name="note"]', `${name} 안녕 & bye`);
       await Promise.all([page.waitForNavigation(), page.click("button")]);
       check((await page.textContent("#note")) === `${name} 안녕 & bye`, `${name}: the form did not arrive`);
+      await page.goto(`${base}/_cloakroom/sessions`);
+      check((await page.locator(".sessions .mark").count()) === 1, `${name}: none of the sessions is this one`);
+      if (javaScriptEnabled) await inspect(page, "sessions");
       await page.goto(`${base}/_cloakroom/logout`);
       if (javaScriptEnabled) await inspect(page, "logout");
       await Promise.all([page.waitForNavigation(), page.click('form button:not([type="button"])')]);
