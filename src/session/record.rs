@@ -357,7 +357,7 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// All of them; a reason's place is its number in stores.
+    /// All of them.
     pub const ALL: [Self; 9] = [
         Self::Logout,
         Self::Idle,
@@ -369,6 +369,11 @@ impl EndReason {
         Self::Disabled,
         Self::Replaced,
     ];
+
+    /// The reason of this name. One that only a later version knows was an end all the same: nobody is let in for it.
+    pub(in crate::session) fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name).unwrap_or(Self::Revoked)
+    }
 
     /// As in logs, metrics and answers.
     pub const fn as_str(self) -> &'static str {
@@ -453,6 +458,14 @@ mod tests {
         assert_eq!(session.last_seen(), at(12_000));
         session.touch(at(5_000), MINUTE);
         assert_eq!(session.last_seen(), at(5_000), "a clock set back must not lengthen the idle limit");
+    }
+
+    #[test]
+    fn a_reason_that_only_others_know_is_one_all_the_same() {
+        for reason in EndReason::ALL {
+            assert_eq!(EndReason::named(reason.as_str()), reason);
+        }
+        assert_eq!(EndReason::named("of a later version"), EndReason::Revoked);
     }
 
     #[test]

@@ -481,10 +481,4 @@ mod tests {
             assert!(matches!(answer, Err(StoreError::TimedOut)), "{answer:?}");
         }
     }
-
-    #[test]
-    fn a_reason_that_only_others_know_is_one_all_the_same() {
-        assert_eq!(table::reason("theft"), EndReason::Theft);
-        assert_eq!(table::reason("of a later version"), EndReason::Revoked);
-    }
 }

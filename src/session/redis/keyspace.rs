@@ -63,23 +63,7 @@ pub(super) fn tombstone(reason: EndReason, follower: Option<Digest>, call: &str)
 pub(super) fn read_tombstone(text: &[u8]) -> Option<(EndReason, Option<Digest>)> {
     let mut words = std::str::from_utf8(text).ok()?.split(' ');
     let (why, follower) = (words.next()?, words.next()?);
-    Some((reason(why), read_digest(follower)))
-}
-
-/// A reason by its name. One that only a later version knows was an end all the same.
-pub(super) fn reason(name: &str) -> EndReason {
-    const ALL: [EndReason; 9] = [
-        EndReason::Logout,
-        EndReason::Idle,
-        EndReason::Absolute,
-        EndReason::Revoked,
-        EndReason::Limit,
-        EndReason::Evicted,
-        EndReason::Theft,
-        EndReason::Disabled,
-        EndReason::Replaced,
-    ];
-    ALL.into_iter().find(|reason| reason.as_str() == name).unwrap_or(EndReason::Revoked)
+    Some((EndReason::named(why), read_digest(follower)))
 }
 
 /// Bytes as lower-case hexadecimal digits.

@@ -8,7 +8,7 @@ use redis::{Msg, PushInfo, PushKind};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep};
 
-use super::keyspace::{hex, read_digest, reason};
+use super::keyspace::{hex, read_digest};
 use super::link::{LASTING, Link, chance, pause};
 use super::servers::Servers;
 use crate::session::id::Digest;
@@ -33,7 +33,7 @@ fn read_letter(text: &[u8], own: &str) -> Option<News> {
     if sender == own {
         return None;
     }
-    Some(if what == CHANGED { News::Changed(digest) } else { News::Ended(digest, reason(what)) })
+    Some(if what == CHANGED { News::Changed(digest) } else { News::Ended(digest, EndReason::named(what)) })
 }
 
 /// Hears what others say, until it is no longer polled. Each time it has begun, something may have been missed before.

@@ -94,18 +94,6 @@ fn number(bytes: &mut &[u8]) -> Option<u64> {
     part(bytes).map(u64::from_be_bytes)
 }
 
-const REASONS: [EndReason; 9] = [
-    EndReason::Logout,
-    EndReason::Idle,
-    EndReason::Absolute,
-    EndReason::Revoked,
-    EndReason::Limit,
-    EndReason::Evicted,
-    EndReason::Theft,
-    EndReason::Disabled,
-    EndReason::Replaced,
-];
-
 /// As it is written: never given to another reason.
 const fn code(reason: EndReason) -> u8 {
     match reason {
@@ -122,7 +110,7 @@ const fn code(reason: EndReason) -> u8 {
 }
 
 fn reason(written: u8) -> Option<EndReason> {
-    REASONS.into_iter().find(|reason| code(*reason) == written)
+    EndReason::ALL.into_iter().find(|reason| code(*reason) == written)
 }
 
 #[cfg(test)]
@@ -133,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_reason_comes_back() {
-        for (at, reason) in REASONS.into_iter().enumerate() {
+        for (at, reason) in EndReason::ALL.into_iter().enumerate() {
             assert_eq!(usize::from(code(reason)), at + 1);
             let ending = Ending {
                 digest: Digest::from_bytes([7; 16]),

@@ -161,7 +161,7 @@ fn news(row: &Row) -> Option<News> {
     let digest = Digest::from_bytes(row.1.as_slice().try_into().ok()?);
     Some(match &row.2 {
         None => News::Changed(digest),
-        Some(reason) => News::Ended(digest, super::table::reason(reason)),
+        Some(reason) => News::Ended(digest, EndReason::named(reason)),
     })
 }
 
@@ -213,7 +213,7 @@ fn read_letter(text: &str, own: i64) -> Option<News> {
     let digest = Digest::from_bytes(u128::from_str_radix(digest, 16).ok()?.to_be_bytes());
     Some(match reason {
         "-" => News::Changed(digest),
-        reason => News::Ended(digest, super::table::reason(reason)),
+        reason => News::Ended(digest, EndReason::named(reason)),
     })
 }
 

@@ -168,7 +168,7 @@ impl Table {
                 // Somebody was faster: the row has just come, or just gone.
                 Some((_, _, Some(_), ..)) => {}
                 Some((.., before, followed)) => {
-                    let before = self::reason(before.as_deref().unwrap_or_default());
+                    let before = EndReason::named(before.as_deref().unwrap_or_default());
                     return Ok(Ended::Before(before, follower_of(followed)));
                 }
                 None => {
@@ -241,7 +241,7 @@ fn user(session: &Stored) -> Option<&str> {
 /// A session from its row.
 fn read((digest, revision, session, last_seen, why, follower): Row) -> Result<Found, StoreError> {
     let Some(bytes) = session else {
-        return Ok(Found::Ended(reason(why.as_deref().unwrap_or_default()), follower_of(follower)));
+        return Ok(Found::Ended(EndReason::named(why.as_deref().unwrap_or_default()), follower_of(follower)));
     };
     let broken = |what: &dyn std::fmt::Display| {
         let key: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -258,20 +258,4 @@ fn read((digest, revision, session, last_seen, why, follower): Row) -> Result<Fo
 
 fn follower_of(bytes: Option<Vec<u8>>) -> Option<Digest> {
     bytes.and_then(|bytes| bytes.try_into().ok()).map(Digest::from_bytes)
-}
-
-/// A reason from its name. One that only a newer gateway knows is no reason to let anybody in.
-pub(super) fn reason(name: &str) -> EndReason {
-    const ALL: [EndReason; 9] = [
-        EndReason::Logout,
-        EndReason::Idle,
-        EndReason::Absolute,
-        EndReason::Revoked,
-        EndReason::Limit,
-        EndReason::Evicted,
-        EndReason::Theft,
-        EndReason::Disabled,
-        EndReason::Replaced,
-    ];
-    ALL.into_iter().find(|reason| reason.as_str() == name).unwrap_or(EndReason::Revoked)
 }
