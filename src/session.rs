@@ -166,7 +166,7 @@ impl Sessions {
     /// Ends the sessions of people whose account is gone, disabled, or has another password than they logged in with.
     pub fn review(&self) {
         for session in self.keeper.memory().iter() {
-            if let Err(reason) = self.accepts(&session) {
+            if let Err(reason) = self.accepts(session.identity(), session.credential()) {
                 self.end_now(&session, reason);
             }
         }
@@ -174,23 +174,27 @@ impl Sessions {
 
     /// Takes a session of the process's last life in again, unless it is over by now.
     pub fn take_back_in(&self, stored: Stored, now: Timestamp) -> Option<Arc<Session>> {
-        let session = Session::of(stored);
-        let lives = self.lifetime.verdict(&session, now).and_then(|()| self.accepts(&session));
-        match lives {
-            Ok(()) => self.keeper.memory().adopt(session.stored()),
+        match self.admits(&stored, now) {
+            Ok(()) => self.keeper.memory().adopt(stored),
             Err(reason) => {
-                self.keeper.memory().ended_elsewhere(session.digest(), reason);
+                self.keeper.memory().ended_elsewhere(&stored.digest, reason);
                 None
             }
         }
     }
 
+    /// Whether a session that was kept elsewhere may go on.
+    fn admits(&self, stored: &Stored, now: Timestamp) -> Result<(), EndReason> {
+        self.lifetime.verdict_stored(stored, now)?;
+        self.accepts(stored.identity.as_ref(), stored.credential)
+    }
+
     /// Whether the account of whoever is logged in still stands.
-    fn accepts(&self, session: &Session) -> Result<(), EndReason> {
-        match session.identity() {
+    fn accepts(&self, identity: Option<&Identity>, credential: u64) -> Result<(), EndReason> {
+        match identity {
             // A Django site looks after its accounts itself.
-            Some(identity) if session.credential() != 0 && !self.is_bridge() => {
-                self.accounts.accepts(identity.user(), session.credential())
+            Some(identity) if credential != 0 && !self.is_bridge() => {
+                self.accounts.accepts(identity.user(), credential)
             }
             _ => Ok(()),
         }

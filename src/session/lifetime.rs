@@ -9,6 +9,17 @@ use crate::clock::Timestamp;
 use crate::session::record::{EndReason, Session};
 use crate::session::stored::Stored;
 
+/// What of a session its limits depend on, and what they count from.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::session) struct Times {
+    /// Of the login; `None`: nobody is logged in.
+    pub authenticated: Option<Timestamp>,
+    pub last_seen: Timestamp,
+    pub remember: bool,
+    /// An idle limit of its own, in seconds; zero: none.
+    pub idle: u32,
+}
+
 /// The limits of `session:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
@@ -27,30 +38,25 @@ pub struct Lifetime {
 impl Lifetime {
     /// Whether the session still lives at `now`; otherwise why not. A limit is reached when it is exceeded.
     pub fn verdict(&self, session: &Session, now: Timestamp) -> Result<(), EndReason> {
-        if let Some(reason) = session.ended() {
-            return Err(reason);
+        match session.ended() {
+            Some(reason) => Err(reason),
+            None => self.within(session.times(), now),
         }
-        let limits = self.limits(session);
-        match (session.authenticated_at(), limits.absolute) {
-            (Some(then), Some(absolute)) if now.since(then) > absolute => Err(EndReason::Absolute),
-            _ if now.since(session.last_seen()) > limits.idle => Err(EndReason::Idle),
-            _ => Ok(()),
-        }
+    }
+
+    /// The same of a session as it is kept: nothing says there that it has ended.
+    pub fn verdict_stored(&self, stored: &Stored, now: Timestamp) -> Result<(), EndReason> {
+        self.within(stored.times(), now)
     }
 
     /// When the session ends if nothing more happens.
     pub fn expires(&self, session: &Session) -> Timestamp {
-        let limits = self.limits(session);
-        let idle = session.last_seen().plus(limits.idle);
-        match (session.authenticated_at(), limits.absolute) {
-            (Some(then), Some(absolute)) => idle.min(then.plus(absolute)),
-            _ => idle,
-        }
+        self.ends(session.times())
     }
 
     /// The same of a session as it is kept.
     pub fn expires_stored(&self, stored: &Stored) -> Timestamp {
-        self.expires(&Session::of(stored.clone()))
+        self.ends(stored.times())
     }
 
     /// For how long the cookie of a session is to be kept: until the browser's own session ends, or for so long.
@@ -58,25 +64,33 @@ impl Lifetime {
         session.remember().then(|| self.expires(session).since(now))
     }
 
-    fn limits(&self, session: &Session) -> Limits {
-        let limits = match (session.identity(), session.remember()) {
-            (None, false) => Limits { idle: self.anonymous, absolute: None },
-            (None, true) => Limits { idle: self.preferences.max(self.anonymous), absolute: None },
-            (Some(_), true) if !self.remember.is_zero() => {
-                Limits { idle: self.remember, absolute: Some(self.remember) }
-            }
-            (Some(_), _) => Limits { idle: self.idle, absolute: Some(self.absolute) },
-        };
-        match session.own_idle() {
-            Some(own) => Limits { idle: limits.idle.min(own), ..limits },
-            None => limits,
+    fn within(&self, times: Times, now: Timestamp) -> Result<(), EndReason> {
+        let (idle, absolute) = self.limits(times);
+        match times.authenticated {
+            Some(then) if now.since(then) > absolute => Err(EndReason::Absolute),
+            _ if now.since(times.last_seen) > idle => Err(EndReason::Idle),
+            _ => Ok(()),
         }
     }
-}
 
-struct Limits {
-    idle: Duration,
-    absolute: Option<Duration>,
+    /// When a session of these times ends if nothing more happens.
+    pub(in crate::session) fn ends(&self, times: Times) -> Timestamp {
+        let (idle, absolute) = self.limits(times);
+        let idle = times.last_seen.plus(idle);
+        times.authenticated.map_or(idle, |then| idle.min(then.plus(absolute)))
+    }
+
+    /// Without activity, and after login.
+    fn limits(&self, times: Times) -> (Duration, Duration) {
+        let (idle, absolute) = match (times.authenticated, times.remember) {
+            (None, false) => (self.anonymous, Duration::MAX),
+            (None, true) => (self.preferences.max(self.anonymous), Duration::MAX),
+            (Some(_), true) if !self.remember.is_zero() => (self.remember, self.remember),
+            (Some(_), _) => (self.idle, self.absolute),
+        };
+        let own = Duration::from_secs(u64::from(times.idle));
+        (if own.is_zero() { idle } else { idle.min(own) }, absolute)
+    }
 }
 
 #[cfg(test)]

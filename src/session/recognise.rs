@@ -143,7 +143,7 @@ impl Sessions {
                 let Some(id) = self.keys.open(value) else { continue };
                 match shared.fetch(id.digest()).await {
                     Ok(Some(session)) => {
-                        if let Err(reason) = self.accepts(&session) {
+                        if let Err(reason) = self.accepts(session.identity(), session.credential()) {
                             self.end_now(&session, reason);
                         }
                     }
@@ -279,12 +279,9 @@ impl Sessions {
         let Some(stored) = self.sealed.as_ref().and_then(|sealed| sealed.open(pieces)) else {
             return visitor;
         };
-        let session = Arc::new(Session::of(stored));
-        match self.lifetime.verdict(&session, now).and_then(|()| self.accepts(&session)) {
-            Ok(()) => {
-                visitor.session = Some(session);
-            }
-            Err(reason) => visitor.ended = told(session.identity().and(Some(reason))),
+        match self.admits(&stored, now) {
+            Ok(()) => visitor.session = Some(Arc::new(Session::of(stored))),
+            Err(reason) => visitor.ended = told(stored.identity.and(Some(reason))),
         }
         visitor
     }

@@ -18,6 +18,7 @@ use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::session::data::Data;
 use crate::session::id::{Digest, SessionId};
+use crate::session::lifetime::Times;
 use crate::session::origin::Origin;
 use crate::session::stored::{Stored, Turn};
 use crate::session::turn::Turns;
@@ -218,10 +219,14 @@ impl Session {
         self.remember.load(Ordering::Relaxed)
     }
 
-    /// The idle limit that an application gave it.
-    pub fn own_idle(&self) -> Option<Duration> {
-        let seconds = self.idle.load(Ordering::Relaxed);
-        (seconds != 0).then(|| Duration::from_secs(u64::from(seconds)))
+    /// What its limits depend on.
+    pub(in crate::session) fn times(&self) -> Times {
+        Times {
+            authenticated: self.authenticated_at(),
+            last_seen: self.last_seen(),
+            remember: self.remember(),
+            idle: self.idle.load(Ordering::Relaxed),
+        }
     }
 
     /// What applications keep in it.
@@ -473,10 +478,10 @@ mod tests {
         let session = session();
         let kept = session.stored();
         session.absorb(Stored { idle: 9, revision: 1, ..kept.clone() });
-        assert_eq!(session.own_idle(), None);
+        assert_eq!(session.times().idle, 0);
         session.absorb(Stored { idle: 9, revision: 2, ..kept.clone() });
-        assert_eq!(session.own_idle(), Some(Duration::from_secs(9)));
+        assert_eq!(session.times().idle, 9);
         session.absorb(Stored { idle: 5, revision: 1, ..kept });
-        assert_eq!(session.own_idle(), Some(Duration::from_secs(9)));
+        assert_eq!(session.times().idle, 9);
     }
 }

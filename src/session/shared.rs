@@ -118,11 +118,10 @@ impl Shared {
 
     /// Notes that a session was used. The store hears of it soon.
     pub fn note_use(&self, session: &Arc<Session>) {
-        let stored = session.stored();
         let usage = Use {
             digest: *session.digest(),
             last_seen: session.last_seen(),
-            expires: self.front.expires(&stored),
+            expires: self.front.expires(session.times()),
         };
         lock(&self.front.uses).insert(*session.digest(), usage);
         // Whether it still lives there is worth a look from time to time, since news may get lost.
@@ -174,7 +173,8 @@ impl Shared {
     }
 
     async fn put(&self, stored: Stored) -> Result<Option<Arc<Session>>, StoreError> {
-        let (store, kept, expires) = (self.front.store.clone(), stored.clone(), self.front.expires(&stored));
+        let (store, kept, expires) =
+            (self.front.store.clone(), stored.clone(), self.front.expires(stored.times()));
         let created = self.run(async move { store.create(&kept, expires).await }).await?;
         Ok(if created { self.front.memory.adopt(stored) } else { None })
     }

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::session::data::Data;
 use crate::session::id::{Digest, Proof};
+use crate::session::lifetime::Times;
 use crate::session::origin::Origin;
 
 /// The version that is written.
@@ -61,6 +62,16 @@ pub struct Turn {
 pub struct Unreadable;
 
 impl Stored {
+    /// What its limits depend on.
+    pub(in crate::session) fn times(&self) -> Times {
+        Times {
+            authenticated: self.identity.as_ref().map(|_| self.created),
+            last_seen: self.last_seen,
+            remember: self.remember,
+            idle: self.idle,
+        }
+    }
+
     /// Everything but the revision, for a store to keep.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + self.data.as_bytes().len());

@@ -14,7 +14,7 @@ use futures_util::future::{self, BoxFuture};
 use crate::clock::{Clock, Timestamp};
 use crate::session::breaker::Breaker;
 use crate::session::id::Digest;
-use crate::session::lifetime::Lifetime;
+use crate::session::lifetime::{Lifetime, Times};
 use crate::session::memory::MemoryStore;
 use crate::session::record::{EndReason, Session};
 use crate::session::store::{Ended, Found, News, Saved, Store, StoreError, Use};
@@ -105,7 +105,7 @@ impl Front {
         let mut stored = session.stored();
         for _ in 0..TRIES {
             let told = change(&mut stored);
-            match self.store.save(&stored, self.expires(&stored)).await? {
+            match self.store.save(&stored, self.expires(stored.times())).await? {
                 Saved::Done => {
                     stored.revision += 1;
                     self.overtake(session.digest());
@@ -185,13 +185,13 @@ impl Front {
     }
 
     /// When the store may forget a session: after its limits, and as much later as it hears of uses late.
-    pub fn expires(&self, stored: &Stored) -> Timestamp {
-        let ends = self.lifetime.load().expires(&Session::of(stored.clone()));
+    pub fn expires(&self, times: Times) -> Timestamp {
+        let ends = self.lifetime.load().ends(times);
         ends.plus(self.touch_interval).plus(Duration::from_secs(60))
     }
 
     pub fn lives(&self, stored: &Stored) -> bool {
-        self.lifetime.load().verdict(&Session::of(stored.clone()), self.clock.now()).is_ok()
+        self.lifetime.load().verdict_stored(stored, self.clock.now()).is_ok()
     }
 
     /// Why a session that its store no longer has may have ended.
