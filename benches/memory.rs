@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use cloakroom::clock::Timestamp;
 use cloakroom::identity::Identity;
 use cloakroom::session::data::{Data, Entry, Value};
+use cloakroom::session::draft::Draft;
 use cloakroom::session::id::Digest;
 use cloakroom::session::keys::Keys;
 use cloakroom::session::memory::{Crowding, MemoryStore, Room};
-use cloakroom::session::record::Draft;
 use cloakroom::session::{Key, snapshot};
 use secrecy::SecretBox;
 

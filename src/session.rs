@@ -29,6 +29,7 @@ mod contract;
 pub mod cookie;
 pub mod data;
 pub mod django;
+pub mod draft;
 pub mod edit;
 pub mod id;
 mod index;

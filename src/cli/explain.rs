@@ -22,8 +22,9 @@ use crate::message::{Fields, RequestHead};
 use crate::peer::{Peer, Scheme};
 use crate::route::{Route, Routes, session_headers};
 use crate::server::ListenAddress;
+use crate::session::draft::Draft;
 use crate::session::memory::{Crowding, MemoryStore, Room};
-use crate::session::record::{Draft, Session};
+use crate::session::record::Session;
 use crate::upstream::{self, HostHeader, Server};
 
 /// Arguments of `explain`.

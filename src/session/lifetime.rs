@@ -97,8 +97,8 @@ impl Lifetime {
 mod tests {
     use super::*;
     use crate::identity::Identity;
+    use crate::session::draft::Draft;
     use crate::session::id::SessionId;
-    use crate::session::record::Draft;
 
     const MINUTE: Duration = Duration::from_secs(60);
     const LIMITS: Lifetime = Lifetime {

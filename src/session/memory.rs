@@ -14,12 +14,13 @@ use std::time::Duration;
 use moka::sync::Cache;
 
 use crate::clock::Timestamp;
+use crate::session::draft::Draft;
 use crate::session::id::{Digest, SessionId};
 use crate::session::index::{self, Index, Mark};
 use crate::session::lifetime::Lifetime;
 use crate::session::people::People;
 use crate::session::racks::Racks;
-use crate::session::record::{Draft, EndReason, Session};
+use crate::session::record::{EndReason, Session};
 use crate::session::stored::Stored;
 
 type Endings = Cache<Digest, EndReason>;

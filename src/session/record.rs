@@ -1,6 +1,6 @@
 //! Record: a session that lives.
 //!
-//! Comes in: a draft and a fresh id, or what a store kept. Goes out: one [`Session`] for all who hold it, for its whole
+//! Comes in: what a store keeps, or is to keep. Goes out: one [`Session`] for all who hold it, for its whole
 //! life. Who it belongs to never changes. What does is in cells that can be read at any time: when it was last seen, which
 //! id it has, what applications keep in it (swapped whole), and, once and for all, that it has ended. Never holds an id.
 //!
@@ -17,65 +17,11 @@ use arc_swap::ArcSwapOption;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::session::data::Data;
-use crate::session::id::{Digest, SessionId};
+use crate::session::id::Digest;
 use crate::session::lifetime::Times;
 use crate::session::origin::Origin;
-use crate::session::stored::{Stored, Turn};
+use crate::session::stored::Stored;
 use crate::session::turn::Turns;
-
-/// What a session shall hold; it becomes a [`Session`] under a freshly minted id.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    /// Who is logged in.
-    pub identity: Option<Identity>,
-    /// What the login was proved with, as [`Stored::credential`].
-    pub credential: u64,
-    /// Now.
-    pub created: Timestamp,
-    /// Beyond the end of the browser's own session.
-    pub remember: bool,
-    /// From where.
-    pub origin: Origin,
-    /// What is in it already.
-    pub data: Option<Arc<Data>>,
-}
-
-impl Draft {
-    /// For a visitor nobody knows.
-    pub fn anonymous(now: Timestamp) -> Self {
-        Self {
-            identity: None,
-            credential: 0,
-            created: now,
-            remember: false,
-            origin: Origin::default(),
-            data: None,
-        }
-    }
-
-    /// For somebody who has just proved who they are; `remember`: beyond the end of the browser's own session.
-    pub fn signed_in(identity: Identity, remember: bool, now: Timestamp) -> Self {
-        Self { identity: Some(identity), remember, ..Self::anonymous(now) }
-    }
-
-    /// As a store is to keep it under this id.
-    pub(in crate::session) fn stored(self, id: &SessionId) -> Stored {
-        let turn = Turn { proof: id.proof(), since: self.created, previous: None, shown: None };
-        Stored {
-            digest: id.digest(),
-            turn,
-            identity: self.identity,
-            credential: self.credential,
-            created: self.created,
-            last_seen: self.created,
-            remember: self.remember,
-            idle: 0,
-            origin: self.origin,
-            data: self.data.map(Arc::unwrap_or_clone).unwrap_or_default(),
-            revision: 1,
-        }
-    }
-}
 
 /// What is kept for a visitor. One allocation; the texts of the identity and the data are others.
 #[derive(Debug)]
@@ -399,6 +345,8 @@ impl EndReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::draft::Draft;
+    use crate::session::id::SessionId;
 
     fn draft() -> Stored {
         Draft::anonymous(Timestamp::from_unix_millis(10_000)).stored(&SessionId::mint())

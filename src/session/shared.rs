@@ -15,10 +15,11 @@ use tokio::runtime::Runtime;
 
 use crate::clock::{Clock, Timestamp};
 use crate::session::breaker::Breaker;
+use crate::session::draft::Draft;
 use crate::session::id::{Digest, SessionId};
 use crate::session::lifetime::Lifetime;
 use crate::session::memory::MemoryStore;
-use crate::session::record::{Draft, EndReason, Session};
+use crate::session::record::{EndReason, Session};
 use crate::session::store::{Ended, Found, Store, StoreError, Use};
 use crate::session::stored::Stored;
 
