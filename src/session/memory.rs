@@ -244,7 +244,7 @@ impl MemoryStore {
             return earlier;
         }
         self.note_change();
-        self.racks_of(session).hang(session, weight(session, data_size(session)));
+        self.racks_of(session).hang(session, weight(session, session.data_size()));
         if let Some(identity) = session.identity() {
             let lives = |mark| self.index.marked(mark).is_some();
             let count = self.users.add(identity.user(), Mark::of(session.digest()), lives);
@@ -274,7 +274,7 @@ impl MemoryStore {
     fn drop_session(&self, session: &Session) {
         if let Some(found) = self.index.remove(session.digest()) {
             self.note_change();
-            self.racks_of(&found).gone(&found, weight(&found, data_size(&found)));
+            self.racks_of(&found).gone(&found, weight(&found, found.data_size()));
         }
     }
 
@@ -301,8 +301,4 @@ fn clear(index: &Index, endings: &Endings, mark: Mark, crowding: Crowding) {
 fn weight(session: &Session, data: usize) -> u32 {
     let texts = session.identity().map_or(0, crate::identity::Identity::size);
     u32::try_from(BODY + texts + data).unwrap_or(u32::MAX)
-}
-
-fn data_size(session: &Session) -> usize {
-    session.data().map_or(0, |data| data.as_bytes().len())
 }

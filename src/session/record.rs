@@ -180,6 +180,11 @@ impl Session {
         self.data.load_full()
     }
 
+    /// Their size in bytes, as [`Data::size`].
+    pub(in crate::session) fn data_size(&self) -> usize {
+        self.data.load().as_ref().map_or(0, |data| data.size())
+    }
+
     /// Which ids it has.
     pub(in crate::session) fn turns(&self) -> &Turns {
         &self.turns

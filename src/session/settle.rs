@@ -168,9 +168,9 @@ impl Sessions {
                 shared.change(&session, change).await?
             }
             keeper => {
-                let before = size(&session);
+                let before = session.data_size();
                 let told = session.change_data(change);
-                keeper.memory().reweigh(&session, before, size(&session));
+                keeper.memory().reweigh(&session, before, session.data_size());
                 course.changed |= self.sealed.is_some();
                 Some(told)
             }
@@ -306,10 +306,6 @@ impl Sessions {
         memo.named = Some(Named { digest, upstream, by: self.serial, name });
         name
     }
-}
-
-fn size(session: &Session) -> usize {
-    session.data().map_or(0, |data| data.as_bytes().len())
 }
 
 fn log_rejected<K: std::fmt::Debug, E: std::fmt::Display>(session: &Session, rejected: &[(K, E)]) {

@@ -109,8 +109,7 @@ impl Front {
                 Saved::Done => {
                     stored.revision += 1;
                     self.overtake(session.digest());
-                    let before = session.data().map_or(0, |data| data.as_bytes().len());
-                    let after = stored.data.as_bytes().len();
+                    let (before, after) = (session.data_size(), stored.data.size());
                     session.absorb(stored);
                     self.memory.reweigh(session, before, after);
                     return Ok(Some(told));
