@@ -153,11 +153,6 @@ impl Data {
         self.entries().filter(move |entry| !entry.is_expired(now))
     }
 
-    /// When the next entry expires, of those that do.
-    pub fn next_expiry(&self) -> Option<Timestamp> {
-        self.entries().filter_map(|entry| entry.expires).min()
-    }
-
     fn entries(&self) -> Entries<'_> {
         let mut rest = &*self.0;
         Entries { rest: take_number(&mut rest).map(|_| rest), space: None }
@@ -348,7 +343,7 @@ mod tests {
         assert_eq!(Data::from_bytes(data.as_bytes()).as_ref(), Some(&data));
         let names: Vec<_> = data.iter(at(99)).map(|entry| entry.name).collect();
         assert_eq!(names, ["cart", "old", "rate", "이름", "theme"]);
-        assert_eq!((data.version(), data.next_expiry()), (7, Some(at(100))));
+        assert_eq!((data.version(), data.iter(at(0)).find_map(|entry| entry.expires)), (7, Some(at(100))));
         assert_eq!(data.get("app.old", at(99)), Some(Value::Boolean(true)));
         assert_eq!(data.get("app.old", at(100)), None);
         assert_eq!(data.get("app.이름", at(0)), Some(text("김 철수")));
