@@ -78,13 +78,13 @@ impl Ask<'_> {
             return Ok((StatusCode::OK, self.page(&found, None)));
         }
         let limit = self.given("limit").map_or(Ok(USUAL), |limit| limit.parse::<usize>());
-        let after = self.given("after").map(|after| digest(&after).ok_or(())).transpose();
+        let after = self.given("after").map(|after| Digest::from_hex(&after).ok_or(())).transpose();
         let (Ok(limit @ 1..=MOST), Ok(after)) = (limit, after) else {
             let why = format!("`limit` is 1 to {MOST}, `after` an id of 32 hex digits");
             return Ok(problem(StatusCode::BAD_REQUEST, &why));
         };
         let found = self.sessions.page(after, limit).await?;
-        let next = (found.len() == limit).then(|| found.last().map(|last| name(&last.digest))).flatten();
+        let next = (found.len() == limit).then(|| found.last().map(|last| last.digest.to_hex())).flatten();
         Ok((StatusCode::OK, self.page(&found, next)))
     }
 
@@ -129,11 +129,8 @@ impl Ask<'_> {
 
     /// The session of an id: the whole one, or the short one of logs.
     async fn find(&self, id: &str) -> Result<Option<Stored>, StoreError> {
-        if let Some(digest) = digest(id) {
-            // What is just behind the one before is it, if it is there.
-            let before = u128::from_be_bytes(*digest.bytes()).checked_sub(1).map(u128::to_be_bytes);
-            let found = self.sessions.page(before.map(Digest::from_bytes), 1).await?;
-            return Ok(found.into_iter().find(|stored| stored.digest == digest));
+        if let Some(digest) = Digest::from_hex(id) {
+            return self.sessions.of_digest(digest).await;
         }
         let Ok(short) = u32::from_str_radix(id, 16) else { return Ok(None) };
         let mut after = None;
@@ -150,7 +147,7 @@ impl Ask<'_> {
     fn shown(&self, stored: &Stored) -> Value {
         let identity = stored.identity.as_ref();
         json!({
-            "id": name(&stored.digest),
+            "id": stored.digest.to_hex(),
             "log_id": format!("{:08x}", stored.digest.short()),
             "user": identity.map(|identity| identity.user()),
             "groups": identity.map(|identity| identity.groups().collect::<Vec<_>>()),
@@ -165,16 +162,6 @@ impl Ask<'_> {
             "version": stored.data.version(),
         })
     }
-}
-
-fn name(digest: &Digest) -> String {
-    digest.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn digest(id: &str) -> Option<Digest> {
-    let whole = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let number = whole.then(|| u128::from_str_radix(id, 16).ok()).flatten()?;
-    Some(Digest::from_bytes(number.to_be_bytes()))
 }
 
 fn nobody() -> (StatusCode, Value) {

@@ -67,6 +67,18 @@ impl Digest {
         Self(bytes)
     }
 
+    /// A digest from its 32 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let whole = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = whole.then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
+        Some(Self(number.to_be_bytes()))
+    }
+
+    /// It in 32 hexadecimal digits: what operators and stores call the session.
+    pub fn to_hex(self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.0))
+    }
+
     /// The session as logs show it: 32 bits (8 hex digits), from a further digest.
     pub fn short(&self) -> u32 {
         u32::from_be_bytes(leading(sha(&SHA256, &self.0).as_ref()))
@@ -147,12 +159,23 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_is_read_from_its_hexadecimal_digits_and_nothing_else() {
+        let digest = Digest::from_bytes(*b"\0\x01\xab 0123456789z@");
+        assert_eq!(digest.to_hex(), "0001ab20303132333435363738397a40");
+        assert_eq!(Digest::from_hex(&digest.to_hex()), Some(digest));
+        assert_eq!(Digest::from_hex("0001AB20303132333435363738397A40"), Some(digest));
+        for other in ["", "0", "+001ab20303132333435363738397a40", "0001ab20303132333435363738397a400"] {
+            assert_eq!(Digest::from_hex(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn an_id_shows_nothing_of_itself() {
         let id = SessionId::verified([0xab; 32]);
         assert_eq!(format!("{id:?}"), "SessionId(…)");
         let shown = format!("{:?}", id.digest());
         assert_eq!(shown, format!("Digest({:08x})", id.digest().short()));
-        let key: String = id.digest().bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = id.digest().to_hex();
         assert!(!key.starts_with(&shown[7..15]), "the log's digits are no part of the store's key");
     }
 }

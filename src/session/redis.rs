@@ -98,7 +98,7 @@ impl RedisStore {
     async fn list(&self, listed: &[(Digest, String, Timestamp)]) -> Result<(), StoreError> {
         let call = |(digest, whose, expires): &(Digest, String, Timestamp)| {
             let until = expires.plus(LISTED).unix_millis().to_string();
-            Call::on([self.keyspace.list(whose)]).with(keyspace::hex(digest.bytes())).with(until)
+            Call::on([self.keyspace.list(whose)]).with(digest.to_hex()).with(until)
         };
         let calls: Vec<_> = listed.iter().filter(|(_, whose, _)| !whose.is_empty()).map(call).collect();
         if calls.is_empty() {
@@ -110,7 +110,7 @@ impl RedisStore {
 
     /// Takes sessions off a user's list. One that cannot be taken off is passed over by whoever reads it.
     async fn unlist(&self, whose: &str, digests: impl Iterator<Item = Digest>) {
-        let members: Vec<_> = digests.map(|digest| keyspace::hex(digest.bytes())).collect();
+        let members: Vec<_> = digests.map(|digest| digest.to_hex()).collect();
         if !whose.is_empty() && !members.is_empty() {
             let _ = self.ask(cmd("ZREM").arg(self.keyspace.list(whose)).arg(&members)).await;
         }
@@ -209,7 +209,7 @@ impl RedisStore {
         let whose = keyspace::whose(Some(user));
         let listed = self.ask(cmd("ZRANGE").arg(self.keyspace.list(&whose)).arg(0).arg(-1)).await?;
         let listed: Vec<String> = shaped(listed, "a user's list")?;
-        let digests: Vec<_> = listed.iter().filter_map(|digest| keyspace::read_digest(digest)).collect();
+        let digests: Vec<_> = listed.iter().filter_map(|digest| Digest::from_hex(digest)).collect();
         let (mut theirs, mut over) = (Vec::new(), Vec::new());
         for (digest, found) in digests.iter().zip(self.load_all(&digests).await?) {
             match found {

@@ -203,6 +203,13 @@ impl Shared {
         self.run(async move { front.end(digest, reason).await }).await
     }
 
+    /// The living session of this digest, as the store keeps it; the memory does not learn of it.
+    pub async fn of_digest(&self, digest: Digest) -> Result<Option<Stored>, StoreError> {
+        let store = self.front.store.clone();
+        let found = self.run(async move { store.load(digest).await }).await?;
+        Ok(if let Found::Lives(stored) = found { Some(*stored) } else { None })
+    }
+
     /// The living sessions of a user, the oldest first.
     pub async fn of_user(&self, user: &str) -> Result<Vec<Stored>, StoreError> {
         let (store, user) = (self.front.store.clone(), user.to_owned());

@@ -151,6 +151,14 @@ impl Sessions {
         Ok(ended)
     }
 
+    /// The living session of this digest.
+    pub async fn of_digest(&self, digest: Digest) -> Result<Option<Stored>, StoreError> {
+        match &*self.keeper {
+            Keeper::Shared { shared, .. } => shared.of_digest(digest).await,
+            keeper => Ok(keeper.memory().load(&digest).map(|session| session.stored())),
+        }
+    }
+
     /// The living sessions of a user, the oldest first.
     pub async fn of_user(&self, user: &str) -> Result<Vec<Stored>, StoreError> {
         match &*self.keeper {

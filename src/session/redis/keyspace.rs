@@ -22,7 +22,7 @@ impl Keyspace {
 
     /// The key of a session that lives, and that of its tombstone.
     pub fn session(&self, digest: Digest) -> [String; 2] {
-        let tagged = format!("{}{{{}}}", self.prefix, hex(digest.bytes()));
+        let tagged = format!("{}{{{}}}", self.prefix, digest.to_hex());
         [format!("{tagged}:s"), format!("{tagged}:e")]
     }
 
@@ -34,7 +34,7 @@ impl Keyspace {
     /// Whose session it is that is kept under this key.
     pub fn digest(&self, key: &[u8]) -> Option<Digest> {
         let digest = key.strip_prefix(self.prefix.as_bytes())?.strip_prefix(b"{")?.strip_suffix(b"}:s")?;
-        read_digest(std::str::from_utf8(digest).ok()?)
+        Digest::from_hex(std::str::from_utf8(digest).ok()?)
     }
 
     /// The key of a user's list; `whose` as [`whose`] says it.
@@ -55,7 +55,7 @@ pub(super) fn whose(user: Option<&str>) -> String {
 
 /// The text of a tombstone: why, what follows, and which call put it there.
 pub(super) fn tombstone(reason: EndReason, follower: Option<Digest>, call: &str) -> String {
-    let follower = follower.map_or_else(|| "-".to_owned(), |digest| hex(digest.bytes()));
+    let follower = follower.map_or_else(|| "-".to_owned(), |digest| digest.to_hex());
     format!("{} {follower} {call}", reason.as_str())
 }
 
@@ -63,20 +63,13 @@ pub(super) fn tombstone(reason: EndReason, follower: Option<Digest>, call: &str)
 pub(super) fn read_tombstone(text: &[u8]) -> Option<(EndReason, Option<Digest>)> {
     let mut words = std::str::from_utf8(text).ok()?.split(' ');
     let (why, follower) = (words.next()?, words.next()?);
-    Some((EndReason::named(why), read_digest(follower)))
+    Some((EndReason::named(why), Digest::from_hex(follower)))
 }
 
 /// Bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from_digit(u32::from(half), 16).expect("half a byte is one digit");
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-/// A digest from 32 hexadecimal digits.
-pub(super) fn read_digest(text: &str) -> Option<Digest> {
-    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let number = digits.then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
-    Some(Digest::from_bytes(number.to_be_bytes()))
 }
 
 #[cfg(test)]
@@ -91,7 +84,7 @@ mod tests {
         let [session, tombstone] = keyspace.session(digest);
         let tag = |key: &str| key.split(['{', '}']).nth(1).map(str::to_owned);
         assert_eq!(tag(&session), tag(&tombstone));
-        assert_eq!(tag(&session), Some(hex(digest.bytes())));
+        assert_eq!(tag(&session), Some(digest.to_hex()));
         assert_eq!(keyspace.digest(session.as_bytes()), Some(digest));
         assert_eq!(keyspace.digest(tombstone.as_bytes()), None);
         for other in ["cloakroom:{}:s", "other:{0}:s", "", "cloakroom:user:00", "cloakroom:{+0}:s"] {

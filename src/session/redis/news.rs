@@ -8,7 +8,6 @@ use redis::{Msg, PushInfo, PushKind};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep};
 
-use super::keyspace::{hex, read_digest};
 use super::link::{LASTING, Link, chance, pause};
 use super::servers::Servers;
 use crate::session::id::Digest;
@@ -23,13 +22,13 @@ const CHANGED: &str = "changed";
 
 /// A message: who says it, of which session, and what happened.
 pub(super) fn letter(sender: &str, digest: Digest, reason: Option<EndReason>) -> String {
-    format!("{sender} {} {}", hex(digest.bytes()), reason.map_or(CHANGED, EndReason::as_str))
+    format!("{sender} {} {}", digest.to_hex(), reason.map_or(CHANGED, EndReason::as_str))
 }
 
 /// What a message says, unless it is one's own.
 fn read_letter(text: &[u8], own: &str) -> Option<News> {
     let mut words = std::str::from_utf8(text).ok()?.split(' ');
-    let (sender, digest, what) = (words.next()?, read_digest(words.next()?)?, words.next()?);
+    let (sender, digest, what) = (words.next()?, Digest::from_hex(words.next()?)?, words.next()?);
     if sender == own {
         return None;
     }

@@ -199,8 +199,7 @@ async fn wait_for_calls(
 
 /// What is called out: sender, digest, and why it ended.
 fn letter(digest: Digest, reason: Option<&str>, sender: i64) -> String {
-    let digest = u128::from_be_bytes(*digest.bytes());
-    format!("{sender:x} {digest:032x} {}", reason.unwrap_or("-"))
+    format!("{sender:x} {} {}", digest.to_hex(), reason.unwrap_or("-"))
 }
 
 /// What it means; nothing when we said it ourselves, or nobody of ours did.
@@ -210,7 +209,7 @@ fn read_letter(text: &str, own: i64) -> Option<News> {
     if sender == format!("{own:x}") {
         return None;
     }
-    let digest = Digest::from_bytes(u128::from_str_radix(digest, 16).ok()?.to_be_bytes());
+    let digest = Digest::from_hex(digest)?;
     Some(match reason {
         "-" => News::Changed(digest),
         reason => News::Ended(digest, EndReason::named(reason)),
