@@ -7,7 +7,6 @@ use std::env;
 use std::fs;
 use std::hint::black_box;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -82,7 +81,7 @@ fn kept(identity: impl Fn(u32) -> Identity, data: usize) -> MemoryStore {
         let entry = |name, value| Entry { space: "app", name, value, expires: None, flash: false };
         let entries =
             vec![entry("basket", Value::Text(text.as_str().into())), entry("theme", Value::Integer(7))];
-        let data = (data > 0).then(|| Arc::new(Data::new(1, entries)));
+        let data = if data > 0 { Data::new(1, entries) } else { Data::default() };
         memory.create(Draft { data, ..Draft::signed_in(identity(n), false, NOW) });
     }
     assert_eq!(memory.counts(), (u64::from(SESSIONS), 0));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use cloakroom::access::Access;
+use cloakroom::access::{Access, Asking};
 use cloakroom::clock::Timestamp;
 use cloakroom::headers::{
     HostChoice, IdentityNames, NormalPath, OurCookies, ResponseHeaders, Returning, Rules, finish, inbound,
@@ -97,7 +97,13 @@ fn sessions() -> Sessions {
 
 /// Signs somebody in; answers with `name=value`.
 fn sign_in(sessions: &Sessions) -> String {
-    let arrival = Arrival { identity: alice(), credential: 0, remember: false, origin: Origin::default() };
+    let arrival = Arrival {
+        identity: alice(),
+        credential: 0,
+        remember: false,
+        origin: Origin::default(),
+        notes: vec![],
+    };
     let signed_in = sessions.sign_in(&Visitor::nobody(), arrival, NOW).now_or_never();
     let (tickets, _) = signed_in.expect("memory never waits").expect("memory is never away");
     tickets[0].set_cookie().split(';').next().expect("a pair").to_owned()
@@ -198,7 +204,7 @@ fn on_the_way(criterion: &mut Criterion) {
     criterion.bench_function("inbound", |bench| {
         bench.iter_batched(|| head(&bytes), arrived, BatchSize::SmallInput);
     });
-    let pass = Access::Login.admit(visitor.session(), NOW).expect("alice is signed in");
+    let pass = Access::Login.admit(Asking::with(visitor.session(), None), NOW).expect("alice is signed in");
     criterion.bench_function("outgoing", |bench| {
         let leave = |inbound| outgoing(inbound, None, &pass, HostChoice::Preserve, &rules);
         bench.iter_batched(|| arrived(head(&bytes)), leave, BatchSize::SmallInput);

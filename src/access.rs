@@ -1,8 +1,9 @@
 //! Access: may they?
 //!
-//! Comes in: a route's rule and what is known of the visitor. Goes out: a [`Pass`], which the next step needs and only
-//! this one can make, or the reason why not. Never looks at a request's headers.
+//! Comes in: a route's rule and who is asking. Goes out: a [`Pass`], which the next step needs and only this one can make,
+//! or the reason why not. Never looks at a request's headers.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -34,19 +35,47 @@ pub struct Only {
     pub within: Option<Duration>,
 }
 
+/// Who is asking, as far as rules look at that.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asking<'a> {
+    /// With which session.
+    pub session: Option<&'a Session>,
+    /// Who they are, if they have proved it.
+    pub identity: Option<&'a Identity>,
+    /// When they proved it.
+    pub authenticated_at: Option<Timestamp>,
+    /// From which address; none over a Unix socket.
+    pub client: Option<IpAddr>,
+}
+
+impl<'a> Asking<'a> {
+    /// Whoever this session belongs to.
+    pub fn with(session: Option<&'a Session>, client: Option<IpAddr>) -> Self {
+        Self {
+            session,
+            identity: session.and_then(Session::identity),
+            authenticated_at: session.and_then(Session::authenticated_at),
+            client,
+        }
+    }
+}
+
 /// Proof that the visitor may pass.
 #[derive(Debug)]
-pub struct Pass<'a>(Option<&'a Session>);
+pub struct Pass<'a> {
+    session: Option<&'a Session>,
+    identity: Option<&'a Identity>,
+}
 
 impl<'a> Pass<'a> {
     /// With which session; none on a public route.
     pub fn session(&self) -> Option<&'a Session> {
-        self.0
+        self.session
     }
 
-    /// Who is passing, if anybody is logged in.
+    /// Who is passing, if anybody is known.
     pub fn identity(&self) -> Option<&'a Identity> {
-        self.0.and_then(Session::identity)
+        self.identity
     }
 }
 
@@ -68,34 +97,30 @@ impl Access {
     }
 
     /// Lets a visitor pass, or says why not.
-    pub fn admit<'a>(&self, session: Option<&'a Session>, now: Timestamp) -> Result<Pass<'a>, Denied> {
-        let signed_in = session.and_then(|session| session.identity().map(|identity| (session, identity)));
-        match (self, signed_in) {
-            (Access::Public, _) => Ok(Pass(None)),
-            (Access::Optional, _) => Ok(Pass(session)),
-            (Access::Login | Access::Only(_), None) => Err(Denied::LoginNeeded),
-            (Access::Login, Some(_)) => Ok(Pass(session)),
-            (Access::Only(only), Some((session, identity))) => only.admit(session, identity, now),
+    pub fn admit<'a>(&self, asking: Asking<'a>, now: Timestamp) -> Result<Pass<'a>, Denied> {
+        let Asking { session, identity, .. } = asking;
+        match (self, identity) {
+            (Access::Public, _) => return Ok(Pass { session: None, identity: None }),
+            (Access::Optional, _) => {}
+            (Access::Login | Access::Only(_), None) => return Err(Denied::LoginNeeded),
+            (Access::Login, Some(_)) => {}
+            (Access::Only(only), Some(identity)) => only.judge(&asking, identity, now)?,
         }
+        Ok(Pass { session, identity })
     }
 }
 
 impl Only {
-    fn admit<'a>(
-        &self,
-        session: &'a Session,
-        identity: &Identity,
-        now: Timestamp,
-    ) -> Result<Pass<'a>, Denied> {
+    fn judge(&self, asking: &Asking<'_>, identity: &Identity, now: Timestamp) -> Result<(), Denied> {
         let anybody = self.users.is_empty() && self.groups.is_empty();
         let named = self.users.iter().any(|user| user == identity.user());
         let member = self.groups.iter().any(|group| identity.is_in(group));
         if !(anybody || named || member) {
             return Err(Denied::NotAllowed);
         }
-        match (self.within, session.authenticated_at()) {
+        match (self.within, asking.authenticated_at) {
             (Some(within), Some(then)) if now.since(then) > within => Err(Denied::LoginTooOld),
-            _ => Ok(Pass(Some(session))),
+            _ => Ok(()),
         }
     }
 }

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 
+use crate::access::Asking;
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
@@ -317,11 +318,13 @@ impl Gateway {
     ) -> Result<Forward<'g>, Refusal> {
         let Approach { route, inbound, body, memo } = approach;
         record.visitor(&visitor);
-        let pass = route.access.admit(visitor.session(), now).map_err(|denied| {
-            let refusal = trail.refused(&inbound, Refusal::Access(denied));
-            trail.denied(denied, &inbound, &self.settings.login, &visitor);
-            refusal
-        })?;
+        let pass = route.access.admit(Asking::with(visitor.session(), inbound.client.ip), now).map_err(
+            |denied| {
+                let refusal = trail.refused(&inbound, Refusal::Access(denied));
+                trail.denied(denied, &inbound, &self.settings.login, &visitor);
+                refusal
+            },
+        )?;
         let upstream = &self.upstreams[route.upstream];
         record.upstream(upstream.name());
         let host = match upstream.host() {
@@ -336,14 +339,7 @@ impl Gateway {
             if self.delivers(&outgoing, route) && self.sessions().has_flash(session, &route.session, now) {
                 flash = Some(memo);
             } else {
-                self.tell(
-                    &mut outgoing.fields,
-                    route,
-                    &visitor,
-                    session.data().as_deref(),
-                    &memo,
-                    (now, false),
-                );
+                self.tell(&mut outgoing.fields, route, &visitor, &session.data(), &memo, (now, false));
             }
         }
         Ok(Forward { route, upstream, outgoing, body, visitor, client, flash })

@@ -12,10 +12,11 @@ pub struct Identity(Arc<Texts>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Texts {
-    /// User, e-mail address, name, groups; then the same four as header values, each only where it differs.
+    /// User, e-mail address, name, groups; then the same four as header values, each only where it differs; then the
+    /// claims, a line for each value.
     text: Box<str>,
     /// Where each of these ends.
-    ends: [u16; 2 * FACTS],
+    ends: [u16; PARTS],
 }
 
 const USER: usize = 0;
@@ -23,6 +24,11 @@ const EMAIL: usize = 1;
 const NAME: usize = 2;
 const GROUPS: usize = 3;
 const FACTS: usize = 4;
+const CLAIMS: usize = 2 * FACTS;
+const PARTS: usize = 2 * FACTS + 1;
+
+/// Stands between the name of a claim and its value.
+const IS: char = '\t';
 
 /// The identity as header values: visible ASCII only, everything else percent-encoded as UTF-8 (RFC 3986).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +56,7 @@ pub enum InvalidIdentity {
     #[error("{0} is longer than 256 bytes")]
     TooLong(&'static str),
     /// More than any header has room for.
-    #[error("all groups together are longer than 64 KiB")]
+    #[error("all groups and claims together are longer than 64 KiB")]
     TooMuch,
 }
 
@@ -100,12 +106,34 @@ impl Identity {
             plain[GROUPS] = groups.join("\n");
         }
         let mut text = String::new();
-        let mut ends = [0; 2 * FACTS];
+        let mut ends = [0; PARTS];
         let rendered = rendered.iter().zip(differs).map(|(value, differs)| if differs { value } else { "" });
         for (end, part) in ends.iter_mut().zip(plain.iter().map(String::as_str).chain(rendered)) {
             text.push_str(part);
             *end = u16::try_from(text.len()).map_err(|_| InvalidIdentity::TooMuch)?;
         }
+        ends[CLAIMS] = ends[CLAIMS - 1];
+        Ok(Self(Arc::new(Texts { text: text.into(), ends })))
+    }
+
+    /// The same person with these claims, as names and values; a name may come again with another value. They take the
+    /// place of those before.
+    pub fn with_claims<'c>(
+        &self,
+        claims: impl IntoIterator<Item = (&'c str, &'c str)>,
+    ) -> Result<Self, InvalidIdentity> {
+        let mut ends = self.0.ends;
+        let mut text = self.0.text[..usize::from(ends[CLAIMS - 1])].to_owned();
+        for (name, value) in claims {
+            if name.chars().chain(value.chars()).any(char::is_control) {
+                return Err(InvalidIdentity::Control("a claim"));
+            }
+            if name.len() > LONGEST || value.len() > LONGEST {
+                return Err(InvalidIdentity::TooLong("a claim"));
+            }
+            text.extend([name, IS.encode_utf8(&mut [0; 4]), value, "\n"]);
+        }
+        ends[CLAIMS] = u16::try_from(text.len()).map_err(|_| InvalidIdentity::TooMuch)?;
         Ok(Self(Arc::new(Texts { text: text.into(), ends })))
     }
 
@@ -134,6 +162,16 @@ impl Identity {
     /// Whether the person belongs to `group`.
     pub fn is_in(&self, group: &str) -> bool {
         self.groups().any(|mine| mine == group)
+    }
+
+    /// All claims, as names and values, in the order of the login method.
+    pub fn claims(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.part(CLAIMS).split_terminator('\n').filter_map(|line| line.split_once(IS))
+    }
+
+    /// The values of one claim.
+    pub fn claim(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.claims().filter(move |(found, _)| *found == name).map(|(_, value)| value)
     }
 
     /// Bytes of all texts.
@@ -205,6 +243,19 @@ mod tests {
         assert!(identity.is_in("finance") && !identity.is_in("staff,finance"));
         let alone = Identity::new("alice", None, None, &[]).expect("valid");
         assert_eq!((alone.groups().count(), alone.rendered().groups), (0, None));
+    }
+
+    #[test]
+    fn claims_are_kept_beside_the_facts() {
+        let alice = Identity::new("é", None, None, &["staff".to_owned()]).expect("valid");
+        let claims = [("department", "Finanzen, Recht"), ("role", "a"), ("role", "b")];
+        let with = alice.with_claims(claims).expect("valid");
+        assert_eq!(with.claims().collect::<Vec<_>>(), claims);
+        assert_eq!(with.claim("role").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((with.user(), with.rendered().groups), ("é", Some("staff")));
+        assert_eq!(with.with_claims([]), Ok(alice.clone()));
+        assert_eq!(alice.claims().count(), 0);
+        assert_eq!(alice.with_claims([("a", "b\nrole\tadmin")]), Err(InvalidIdentity::Control("a claim")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::{Method, Version};
 
 use super::ConfigArgs;
-use crate::access::{Access, Denied, Only};
+use crate::access::{Access, Asking, Denied, Only};
 use crate::clock::{Clock, Timestamp};
 use crate::config::units::Duration;
 use crate::config::{self, Config};
@@ -105,7 +105,7 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
     line(text, "access", &rule(&route.access));
     let session = session(config, args, now, text)?;
     line(text, "visitor", &visitor(session.as_deref()));
-    match route.access.admit(session.as_deref(), now) {
+    match route.access.admit(Asking::with(session.as_deref(), request.client.ip), now) {
         Err(denied) => {
             line(text, "answer", answer(denied));
             Ok(false)

@@ -176,7 +176,8 @@ mod tests {
         let keeper = Arc::new(Keeper::Memory(memory, Loading::nothing()));
         let sessions = Arc::new(Sessions::new(settings, keeper, Arc::new(NoAccounts)));
         let identity = Identity::new("alice", None, None, &[]).expect("a plain name");
-        let arrival = Arrival { identity, credential: 0, remember: false, origin: Default::default() };
+        let arrival =
+            Arrival { identity, credential: 0, remember: false, origin: Default::default(), notes: vec![] };
         let signed_in = sessions.sign_in(&Visitor::nobody(), arrival, clock.now()).await;
         let (_, session) = signed_in.expect("memory is never away");
         let watch =

@@ -16,9 +16,6 @@ use crate::session::data::Data;
 use crate::session::protocol::{self, Hearing, Told, Wishes};
 use crate::session::{Memo, Occasion, Presented, Settled, Visitor};
 
-/// What a session without data holds.
-static NOTHING: std::sync::LazyLock<Data> = std::sync::LazyLock::new(Data::default);
-
 impl Gateway {
     /// Asks the store who is asking.
     pub(super) async fn enquire(
@@ -48,7 +45,7 @@ impl Gateway {
         fields: &mut Fields,
         route: &Route,
         visitor: &Visitor,
-        data: Option<&Data>,
+        data: &Data,
         memo: &RefCell<Memo>,
         (now, delivers): (Timestamp, bool),
     ) {
@@ -57,7 +54,7 @@ impl Gateway {
         let name = self.sessions().name_at(session, route.upstream, rights.space(), &mut memo.borrow_mut());
         let told = Told {
             id: std::str::from_utf8(&name).expect("base64url is ASCII"),
-            data: data.unwrap_or(&NOTHING),
+            data,
             rights,
             headers: &route.session_headers,
             delivers,
@@ -84,7 +81,7 @@ impl Gateway {
         let data =
             self.sessions().take_flash(session, &forward.route.session, now).await.map_err(Refusal::Store)?;
         let fields = &mut forward.outgoing.fields;
-        self.tell(fields, forward.route, &forward.visitor, data.as_deref(), memo, (now, true));
+        self.tell(fields, forward.route, &forward.visitor, &data, memo, (now, true));
         Ok(())
     }
 

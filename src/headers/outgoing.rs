@@ -91,7 +91,7 @@ mod tests {
     use http::Method;
 
     use super::*;
-    use crate::access::Access;
+    use crate::access::{Access, Asking};
     use crate::clock::Timestamp;
     use crate::headers::{IdentityNames, ResponseHeaders, inbound};
     use crate::peer::{Peer, Scheme};
@@ -113,7 +113,7 @@ mod tests {
         let response = ResponseHeaders { via, ..ResponseHeaders::default() };
         let rules = Rules::new(IdentityNames::default(), &[], response, Vec::new());
         let inbound = inbound(head, &peer, &rules, || "fresh".into()).expect("valid");
-        let pass = Access::Public.admit(None, Timestamp::from_unix_millis(0)).expect("public");
+        let pass = Access::Public.admit(Asking::default(), Timestamp::from_unix_millis(0)).expect("public");
         let head = outgoing(inbound, strip, &pass, host, &rules);
         let fields = head.fields.iter().map(|(name, value)| format!("{name}: {}", value.escape_ascii()));
         std::iter::once(format!("{} {} {:?}", head.method, head.target, head.version)).chain(fields).collect()

@@ -106,7 +106,8 @@ impl Desk<'_> {
         let client = self.client();
         match local.try_password(&user, Zeroizing::new(text("password")), self.ask.client, self.now).await {
             Outcome::Welcome(identity, credential) => {
-                let arrival = Arrival { identity, credential, remember, origin: self.ask.origin };
+                let arrival =
+                    Arrival { identity, credential, remember, origin: self.ask.origin, notes: Vec::new() };
                 self.welcome(arrival, remember_name, &target).await
             }
             Outcome::Wrong => {

@@ -125,7 +125,7 @@ impl House {
     async fn sign_in(&self, jar: &mut Jar, user: &str, remember: bool) {
         let visitor = self.recognise(jar, false).await;
         let identity = Identity::new(user, None, None, &[]).expect("a plain name");
-        let arrival = Arrival { identity, credential: 0, remember, origin: Origin::default() };
+        let arrival = Arrival { identity, credential: 0, remember, origin: Origin::default(), notes: vec![] };
         let (tickets, _) = self.sessions.sign_in(&visitor, arrival, self.now()).await.expect("signed in");
         jar.keep(&tickets);
     }
@@ -160,7 +160,7 @@ impl House {
 
     async fn value(&self, jar: &Jar, key: &str) -> Option<String> {
         let visitor = self.recognise(jar, false).await;
-        let data = visitor.session()?.data()?;
+        let data = visitor.session()?.data();
         let (space, name) = key.split_once('.').expect("a name space");
         data.find(space, name, self.now()).map(|entry| format!("{:?}", entry.value))
     }

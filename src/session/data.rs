@@ -6,13 +6,18 @@
 
 use std::borrow::Cow;
 
+use triomphe::ThinArc;
+
 use crate::clock::Timestamp;
 
 /// Keys and values in one piece: a version, then every entry, in the order of name space and name. A million sessions
 /// hold one each, so an entry costs three bytes more than its name and its text, and its name space is written once for
-/// all entries in it. Empty data is no memory at all.
+/// all entries in it. Every copy shares that piece, which is found through one pointer. Empty data is no memory at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Data(Box<[u8]>);
+pub struct Data(Option<Piece>);
+
+/// As the cell of a session holds it.
+pub(in crate::session) type Piece = ThinArc<(), u8>;
 
 /// A value: what a bare item of RFC 9651 can be and an application may keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,17 +103,17 @@ impl Data {
                 space = Some(entry.space);
             }
         }
-        Self(out.into_boxed_slice())
+        Self::of(&out)
     }
 
     /// As a store keeps it.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_ref().map_or(&[], |piece| &piece.slice)
     }
 
     /// As a store gave it back; `None` where that is not data.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let data = Self(bytes.into());
+        let data = Self::of(bytes);
         let mut entries = data.entries();
         let mut last = None;
         for entry in entries.by_ref() {
@@ -124,7 +129,7 @@ impl Data {
 
     /// How often it was changed: one more with each response that changed something.
     pub fn version(&self) -> u64 {
-        take_number(&mut &*self.0).unwrap_or_default()
+        take_number(&mut self.as_bytes()).unwrap_or_default()
     }
 
     /// Whether there is no entry, not even an expired one.
@@ -134,7 +139,7 @@ impl Data {
 
     /// What counts against `session.max_bytes`.
     pub fn size(&self) -> usize {
-        self.0.len()
+        self.as_bytes().len()
     }
 
     /// The value of a key, given as `space.name`.
@@ -153,8 +158,22 @@ impl Data {
         self.entries().filter(move |entry| !entry.is_expired(now))
     }
 
+    /// What a cell held.
+    pub(in crate::session) fn of_piece(piece: Option<Piece>) -> Self {
+        Self(piece)
+    }
+
+    /// For a cell to hold.
+    pub(in crate::session) fn into_piece(self) -> Option<Piece> {
+        self.0
+    }
+
+    fn of(bytes: &[u8]) -> Self {
+        Self((!bytes.is_empty()).then(|| ThinArc::from_header_and_slice((), bytes)))
+    }
+
     fn entries(&self) -> Entries<'_> {
-        let mut rest = &*self.0;
+        let mut rest = self.as_bytes();
         Entries { rest: take_number(&mut rest).map(|_| rest), space: None }
     }
 }

@@ -3,8 +3,6 @@
 //! Comes in: who proved who they are, or nobody, and from where. Goes out: the session as a store is to keep it, under an id
 //! that was minted just now. Never lives: what lives is a [`Session`](crate::session::record::Session).
 
-use std::sync::Arc;
-
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::session::data::Data;
@@ -26,7 +24,7 @@ pub struct Draft {
     /// From where.
     pub origin: Origin,
     /// What is in it already.
-    pub data: Option<Arc<Data>>,
+    pub data: Data,
 }
 
 impl Draft {
@@ -38,7 +36,7 @@ impl Draft {
             created: now,
             remember: false,
             origin: Origin::default(),
-            data: None,
+            data: Data::default(),
         }
     }
 
@@ -60,7 +58,7 @@ impl Draft {
             remember: self.remember,
             idle: 0,
             origin: self.origin,
-            data: self.data.map(Arc::unwrap_or_clone).unwrap_or_default(),
+            data: self.data,
             revision: 1,
         }
     }

@@ -122,7 +122,7 @@ impl Edit {
 }
 
 /// The name space of our own notes. An application's key starts with a letter or `*`, so none can name one in here.
-const HIDDEN: &str = "";
+pub(in crate::session) const HIDDEN: &str = "";
 const CONFLICT: &str = "conflict.";
 
 /// Whether an entry notes a conflict that the upstream of this name space has not been told of.

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwapAny;
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
-use crate::session::data::Data;
+use crate::session::data::{Data, Piece};
 use crate::session::id::Digest;
 use crate::session::lifetime::Times;
 use crate::session::origin::Origin;
@@ -32,8 +32,9 @@ pub struct Session {
     identity: Option<Identity>,
     last_seen: AtomicU64,
     turns: Turns,
-    data: ArcSwapOption<Data>,
-    end: OnceLock<End>,
+    data: ArcSwapAny<Option<Piece>>,
+    /// Of few sessions that memory still holds: a pointer here is less than room for it in all of them.
+    end: OnceLock<Box<End>>,
     /// Seconds of its own idle limit; zero: none.
     idle: AtomicU32,
     /// What a shared store called its last write.
@@ -59,14 +60,14 @@ enum End {
 impl Session {
     /// A session as it was kept.
     pub(in crate::session) fn of(stored: Stored) -> Self {
-        let session = Self {
+        Self {
             digest: stored.digest,
             created: stored.created,
             credential: stored.credential,
             identity: stored.identity,
             last_seen: AtomicU64::new(stored.last_seen.unix_millis()),
             turns: Turns::new(stored.turn, stored.created),
-            data: ArcSwapOption::empty(),
+            data: ArcSwapAny::new(stored.data.into_piece()),
             end: OnceLock::new(),
             idle: AtomicU32::new(stored.idle),
             revision: AtomicU32::new(u32::try_from(stored.revision).unwrap_or(u32::MAX)),
@@ -76,9 +77,7 @@ impl Session {
             remember: AtomicBool::new(stored.remember),
             met: AtomicBool::new(stored.last_seen != stored.created),
             stale: AtomicBool::new(false),
-        };
-        session.set_data(stored.data);
-        session
+        }
     }
 
     /// As it is to be kept.
@@ -93,7 +92,7 @@ impl Session {
             remember: self.remember(),
             idle: self.idle.load(Ordering::Relaxed),
             origin: self.origin,
-            data: self.data().map(|data| Data::clone(&data)).unwrap_or_default(),
+            data: self.data(),
             revision: u64::from(self.revision.load(Ordering::Acquire)),
         }
     }
@@ -106,19 +105,19 @@ impl Session {
             self.turns.set(stored.turn, self.created);
             self.idle.store(stored.idle, Ordering::Relaxed);
             self.remember.store(stored.remember, Ordering::Relaxed);
-            self.set_data(stored.data);
+            self.data.store(stored.data.into_piece());
         }
     }
 
     /// A session to follow this one. `None` when this one has ended or is followed already.
     pub(in crate::session) fn follow(&self, next: Stored) -> Option<Arc<Self>> {
         let next = Arc::new(Self::of(next));
-        self.end.set(End::FollowedBy(Arc::clone(&next))).is_ok().then_some(next)
+        self.end.set(Box::new(End::FollowedBy(Arc::clone(&next)))).is_ok().then_some(next)
     }
 
     /// The session that follows this one.
     pub(in crate::session) fn follower(&self) -> Option<&Session> {
-        match self.end.get() {
+        match self.end.get().map(Box::as_ref) {
             Some(End::FollowedBy(next)) => Some(next),
             _ => None,
         }
@@ -176,13 +175,13 @@ impl Session {
     }
 
     /// What applications keep in it.
-    pub fn data(&self) -> Option<Arc<Data>> {
-        self.data.load_full()
+    pub fn data(&self) -> Data {
+        Data::of_piece(self.data.load_full())
     }
 
     /// Their size in bytes, as [`Data::size`].
     pub(in crate::session) fn data_size(&self) -> usize {
-        self.data.load().as_ref().map_or(0, |data| data.size())
+        self.data.load().as_ref().map_or(0, |piece| piece.slice.len())
     }
 
     /// Which ids it has.
@@ -219,12 +218,9 @@ impl Session {
     pub(in crate::session) fn change_data<T>(&self, mut change: impl FnMut(&Data) -> (Data, T)) -> T {
         let mut told = None;
         self.data.rcu(|data| {
-            let (next, tells) = match data {
-                Some(data) => change(data),
-                None => change(&Data::default()),
-            };
+            let (next, tells) = change(&Data::of_piece(data.clone()));
             told = Some(tells);
-            (next != Data::default()).then(|| Arc::new(next))
+            next.into_piece()
         });
         told.expect("rcu calls at least once")
     }
@@ -233,10 +229,6 @@ impl Session {
     pub(in crate::session) fn limit(&self, idle: u32, remember: bool) {
         self.idle.store(idle, Ordering::Relaxed);
         self.remember.store(remember, Ordering::Relaxed);
-    }
-
-    fn set_data(&self, data: Data) {
-        self.data.store((data != Data::default()).then(|| Arc::new(data)));
     }
 
     /// Whether a shared store may know better by now.
@@ -261,7 +253,7 @@ impl Session {
 
     /// Why it ended; `None` while it lives.
     pub fn ended(&self) -> Option<EndReason> {
-        self.end.get().map(|end| match end {
+        self.end.get().map(|end| match &**end {
             End::For(reason) => *reason,
             End::FollowedBy(_) => EndReason::Replaced,
         })
@@ -269,7 +261,7 @@ impl Session {
 
     /// Ends it for good. False when that had happened before: the first reason stays.
     pub(in crate::session) fn finish(&self, reason: EndReason) -> bool {
-        self.end.set(End::For(reason)).is_ok()
+        self.end.set(Box::new(End::For(reason))).is_ok()
     }
 
     /// Ends it and whatever follows it, for good. False when that had happened before.
@@ -283,7 +275,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let mut end = self.end.take();
-        while let Some(End::FollowedBy(next)) = end {
+        while let Some(End::FollowedBy(next)) = end.map(|end| *end) {
             end = Arc::into_inner(next).and_then(|mut next| next.end.take());
         }
     }

@@ -98,7 +98,8 @@ impl Sessions {
             }
         }
         if let Some(identity) = wishes.login {
-            let arrival = sign::Arrival { identity, credential: 0, remember: false, origin };
+            let arrival =
+                sign::Arrival { identity, credential: 0, remember: false, origin, notes: Vec::new() };
             let entered = self.enter(&course.visitor, arrival, now).await?;
             course.goes_on_as(Some(entered));
         }
@@ -184,7 +185,7 @@ impl Sessions {
         }
         let becomes_lasting = session.identity().is_none()
             && !session.remember()
-            && self.preferences_of(session.data().as_deref(), now).is_some();
+            && self.preferences_of(&session.data(), now).is_some();
         if becomes_lasting {
             self.set_limits(course, &session, 0, true).await?;
         }
@@ -200,8 +201,8 @@ impl Sessions {
         if data.is_empty() {
             return Ok(());
         }
-        let remember = self.preferences_of(Some(&data), now).is_some();
-        let draft = Draft { data: Some(Arc::new(data)), remember, ..Draft::anonymous(now) };
+        let remember = self.preferences_of(&data, now).is_some();
+        let draft = Draft { data, remember, ..Draft::anonymous(now) };
         let kept = self.create(draft).await?;
         log_rejected(&kept.1, &rejected);
         course.goes_on_as(Some(kept));
@@ -260,7 +261,7 @@ impl Sessions {
 
     /// Whether something that is delivered once waits for this upstream.
     pub fn has_flash(&self, session: &Session, rights: &Rights, now: Timestamp) -> bool {
-        session.data().is_some_and(|data| data.iter(now).any(|entry| entry.flash && rights.delivers(&entry)))
+        session.data().iter(now).any(|entry| entry.flash && rights.delivers(&entry))
     }
 
     /// Takes out what is delivered once to this upstream. Of many who do so at the same time one gets it: the data with
@@ -270,10 +271,10 @@ impl Sessions {
         session: &Arc<Session>,
         rights: &Rights,
         now: Timestamp,
-    ) -> Result<Option<Arc<Data>>, StoreError> {
+    ) -> Result<Data, StoreError> {
         let take = move |data: &Data, rights: &Rights| {
             let delivers = |entry: &Entry<'_>| rights.delivers(entry);
-            take_flash(data, now, delivers).map(|rest| (rest, Arc::new(data.clone())))
+            take_flash(data, now, delivers).map(|rest| (rest, data.clone()))
         };
         if let Keeper::Shared { shared, .. } = &*self.keeper {
             let rights = rights.clone();
@@ -283,13 +284,13 @@ impl Sessions {
                 Some(whole)
             };
             let taken = shared.change(session, change).await?;
-            return Ok(taken.flatten().or_else(|| session.data()));
+            return Ok(taken.flatten().unwrap_or_else(|| session.data()));
         }
         let taken = session.change_data(|data| match take(data, rights) {
             Some((rest, whole)) => (rest, Some(whole)),
             None => (data.clone(), None),
         });
-        Ok(taken.or_else(|| session.data()))
+        Ok(taken.unwrap_or_else(|| session.data()))
     }
 
     /// What stands for a session at one upstream: never its id, and another at each.

@@ -15,6 +15,7 @@ use crate::session::cookie::pieces::Pieces;
 use crate::session::data::{Data, DataKey, Entry};
 use crate::session::draft::Draft;
 use crate::session::id::{Digest, SessionId};
+use crate::session::notes::{Note, with_notes};
 use crate::session::origin::Origin;
 use crate::session::protocol::Scope;
 use crate::session::record::{EndReason, Session};
@@ -34,6 +35,8 @@ pub struct Arrival {
     pub remember: bool,
     /// From where.
     pub origin: Origin,
+    /// What the login method keeps in the session for itself.
+    pub notes: Vec<Note>,
 }
 
 /// A new session, and its id unless it is sealed.
@@ -59,9 +62,9 @@ impl Sessions {
         arrival: Arrival,
         now: Timestamp,
     ) -> Result<Kept, StoreError> {
-        let Arrival { identity, credential, remember, origin } = arrival;
+        let Arrival { identity, credential, remember, origin, notes } = arrival;
         let (user, remember) = (identity.user().to_owned(), remember && self.can_remember());
-        let data = self.data_to_keep(visitor, identity.user(), now);
+        let data = with_notes(&self.data_to_keep(visitor, identity.user(), now), &notes, now);
         let draft = Draft { credential, origin, data, ..Draft::signed_in(identity, remember, now) };
         let kept = match visitor.session() {
             Some(old) => self.replace(old, draft).await?,
@@ -108,9 +111,9 @@ impl Sessions {
         if let Some(session) = session {
             self.end(session, EndReason::Logout).await?;
         }
-        let stays = session.and_then(|session| self.preferences_of(session.data().as_deref(), now));
+        let stays = session.and_then(|session| self.preferences_of(&session.data(), now));
         let Some(data) = stays else { return Ok(None) };
-        let draft = Draft { data: Some(Arc::new(data)), remember: true, ..Draft::anonymous(now) };
+        let draft = Draft { data, remember: true, ..Draft::anonymous(now) };
         self.create(draft).await.map(Some)
     }
 
@@ -250,21 +253,21 @@ impl Sessions {
     }
 
     /// What a login takes over from the session before.
-    fn data_to_keep(&self, visitor: &Visitor, user: &str, now: Timestamp) -> Option<Arc<Data>> {
-        let data = visitor.session()?.data()?;
+    fn data_to_keep(&self, visitor: &Visitor, user: &str, now: Timestamp) -> Data {
+        let data = visitor.session().map(Session::data).unwrap_or_default();
         match visitor.identity() {
-            Some(before) if before.user() != user => self.preferences_of(Some(&data), now).map(Arc::new),
-            _ => Some(data),
+            Some(before) if before.user() != user => self.preferences_of(&data, now).unwrap_or_default(),
+            _ => data,
         }
     }
 
     /// The preferences among data, if there are any.
-    pub(super) fn preferences_of(&self, data: Option<&Data>, now: Timestamp) -> Option<Data> {
+    pub(super) fn preferences_of(&self, data: &Data, now: Timestamp) -> Option<Data> {
         let preferred = |entry: &Entry<'_>| {
             let is = |key: &DataKey| (&*key.space, &*key.name) == entry.key();
             self.settings.preferences.iter().any(is)
         };
-        let kept: Vec<_> = data?.iter(now).filter(preferred).collect();
+        let kept: Vec<_> = data.iter(now).filter(preferred).collect();
         (!kept.is_empty()).then(|| Data::new(1, kept))
     }
 }

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::session::id::Digest;
 use crate::session::keys::Keys;
 use crate::session::record::EndReason;
-use crate::session::stored::Stored;
+use crate::session::stored::{PeopleRead, Stored};
 
 mod chunks;
 mod records;
@@ -159,10 +159,11 @@ pub fn read(
 fn pass(file: &mut File, keys: &Keys, mut each: impl FnMut(Record)) -> Result<Summary, Damage> {
     let mut input = Reader::begin(file, keys.snapshot())?;
     let mut summary = Summary { sessions: 0, endings: 0, bytes: 0, written: input.written() };
+    let mut people = PeopleRead::default();
     let (mut plain, mut total) = (Vec::with_capacity(2 * chunks::CHUNK), None);
     while input.next(&mut plain)? {
         let mut rest = &plain[..];
-        while let Some(record) = records::take(&mut rest) {
+        while let Some(record) = records::take(&mut rest, &mut people) {
             let record = record.map_err(|_| Damage::Unreadable(input.at()))?;
             match &record {
                 Record::Session(_) => summary.sessions += 1,

@@ -3,6 +3,7 @@
 //! Comes in: what a living session holds. Goes out: the same, after a restart or on another machine. The first byte tells
 //! the format's version, and the next version reads this one. Never holds an id, only what is kept in its place.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::clock::Timestamp;
@@ -12,8 +13,11 @@ use crate::session::id::{Digest, Proof};
 use crate::session::lifetime::Times;
 use crate::session::origin::Origin;
 
-/// The version that is written.
+/// The version that is written for whoever has no claims, so that the version before reads it.
 const VERSION: u8 = 1;
+
+/// The version that is written for whoever has claims.
+const WITH_CLAIMS: u8 = 2;
 
 /// A session as a store keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +85,8 @@ impl Stored {
 
     /// The same, behind what `out` holds.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        out.push(VERSION);
+        let claims: Vec<_> = self.identity.iter().flat_map(Identity::claims).collect();
+        out.push(if claims.is_empty() { VERSION } else { WITH_CLAIMS });
         out.extend_from_slice(self.digest.bytes());
         put_u64(out, self.turn.proof.bits());
         put_u64(out, self.turn.since.unix_millis());
@@ -108,6 +113,13 @@ impl Stored {
                 let groups: Vec<_> = identity.groups().collect();
                 put_u64(out, groups.len() as u64);
                 groups.iter().for_each(|group| put_bytes(out, group.as_bytes()));
+                if !claims.is_empty() {
+                    put_u64(out, claims.len() as u64);
+                    claims.iter().for_each(|(name, value)| {
+                        put_bytes(out, name.as_bytes());
+                        put_bytes(out, value.as_bytes());
+                    });
+                }
             }
         }
         put_bytes(out, self.data.as_bytes());
@@ -115,8 +127,26 @@ impl Stored {
 
     /// What [`Stored::to_bytes`] made, with the revision its store tells.
     pub fn from_bytes(bytes: &[u8], revision: u64) -> Result<Self, Unreadable> {
+        Self::parse(bytes, revision, |found| found.read())
+    }
+
+    /// The same, where many are read: the sessions of one person share an identity.
+    pub fn from_bytes_of_many(
+        bytes: &[u8],
+        revision: u64,
+        people: &mut PeopleRead,
+    ) -> Result<Self, Unreadable> {
+        Self::parse(bytes, revision, |found| people.identity(found))
+    }
+
+    fn parse(
+        bytes: &[u8],
+        revision: u64,
+        identity: impl FnOnce(Identified<'_>) -> Result<Identity, Unreadable>,
+    ) -> Result<Self, Unreadable> {
         let mut bytes = Reader(bytes);
-        if bytes.take::<1>()? != [VERSION] {
+        let [version] = bytes.take()?;
+        if !matches!(version, VERSION | WITH_CLAIMS) {
             return Err(Unreadable);
         }
         let digest = Digest::from_bytes(bytes.take()?);
@@ -134,7 +164,7 @@ impl Stored {
         let address = (!address.is_unspecified()).then(|| IpAddr::V6(address).to_canonical());
         let identity = match bytes.take::<1>()? {
             [0] => None,
-            _ => Some(bytes.identity()?),
+            _ => Some(identity(bytes.identity(version)?)?),
         };
         let data = Data::from_bytes(bytes.slice()?).ok_or(Unreadable)?;
         let origin = Origin { address, browser, system };
@@ -193,12 +223,62 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.slice()?).map_err(|_| Unreadable)
     }
 
-    fn identity(&mut self) -> Result<Identity, Unreadable> {
-        let (user, email, name) = (self.text()?, self.text()?, self.text()?);
-        let count = self.u64()?;
-        let groups = (0..count).map(|_| self.text().map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
-        let known = |text: &'a str| (!text.is_empty()).then_some(text);
-        Identity::new(user, known(email), known(name), &groups).map_err(|_| Unreadable)
+    /// The bytes of an identity, unread.
+    fn identity(&mut self, version: u8) -> Result<Identified<'a>, Unreadable> {
+        let all = self.0;
+        let facts = 3;
+        (0..facts).try_for_each(|_| self.slice().map(drop))?;
+        (0..self.u64()?).try_for_each(|_| self.slice().map(drop))?;
+        if version == WITH_CLAIMS {
+            (0..self.u64()?).try_for_each(|_| self.slice().and_then(|_| self.slice()).map(drop))?;
+        }
+        Ok(Identified { bytes: &all[..all.len() - self.0.len()], version })
+    }
+}
+
+/// An identity as it is written.
+struct Identified<'a> {
+    bytes: &'a [u8],
+    version: u8,
+}
+
+impl Identified<'_> {
+    fn read(self) -> Result<Identity, Unreadable> {
+        let mut bytes = Reader(self.bytes);
+        let (user, email, name) = (bytes.text()?, bytes.text()?, bytes.text()?);
+        let count = bytes.u64()?;
+        let groups = (0..count).map(|_| bytes.text().map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
+        let known = |text| Some(text).filter(|text: &&str| !text.is_empty());
+        let identity = Identity::new(user, known(email), known(name), &groups).map_err(|_| Unreadable)?;
+        if self.version == VERSION {
+            return Ok(identity);
+        }
+        let count = bytes.u64()?;
+        let claims = (0..count).map(|_| Ok((bytes.text()?, bytes.text()?))).collect::<Result<Vec<_>, _>>()?;
+        identity.with_claims(claims).map_err(|_| Unreadable)
+    }
+}
+
+/// Identities that were read, by their bytes: to make each once is faster, and a million sessions of a thousand people hold
+/// a thousand. Forgets them when there are very many.
+#[derive(Debug, Default)]
+pub struct PeopleRead(HashMap<Box<[u8]>, Identity>);
+
+impl PeopleRead {
+    const MOST: usize = 1 << 16;
+
+    fn identity(&mut self, found: Identified<'_>) -> Result<Identity, Unreadable> {
+        // Both versions tell their own length: the same bytes never are one person in one and another in the other.
+        let bytes = found.bytes;
+        if let Some(known) = self.0.get(bytes) {
+            return Ok(known.clone());
+        }
+        let identity = found.read()?;
+        if self.0.len() >= Self::MOST {
+            self.0.clear();
+        }
+        self.0.insert(bytes.into(), identity.clone());
+        Ok(identity)
     }
 }
 
@@ -242,7 +322,26 @@ mod tests {
             origin: Origin { address: None, ..stored.origin },
             ..stored
         };
-        assert_eq!(Stored::from_bytes(&nobody.to_bytes(), 3), Ok(nobody));
+        assert_eq!(Stored::from_bytes(&nobody.to_bytes(), 3), Ok(nobody.clone()));
+        let claims = [("role", "a"), ("role", "b"), ("부서", "경리")];
+        let alice = Identity::new("alice", None, None, &[]).and_then(|alice| alice.with_claims(claims));
+        let with_claims = Stored { identity: alice.ok(), ..nobody };
+        assert_eq!(Stored::from_bytes(&with_claims.to_bytes(), 3), Ok(with_claims));
+    }
+
+    #[test]
+    fn sessions_of_one_person_share_an_identity_where_many_are_read() {
+        let (mut people, bytes) = (PeopleRead::default(), stored().to_bytes());
+        let mut read =
+            |bytes| Stored::from_bytes_of_many(bytes, 3, &mut people).map(|stored| stored.identity);
+        let (one, other) = (read(&bytes), read(&bytes));
+        assert_eq!(one, Ok(stored().identity));
+        let user = |read: &Result<Option<Identity>, Unreadable>| {
+            read.as_ref().ok().and_then(Option::as_ref).map(|identity| identity.user().as_ptr())
+        };
+        assert_eq!(user(&one), user(&other));
+        let bob = Stored { identity: Identity::new("bob", None, None, &[]).ok(), ..stored() };
+        assert_eq!(read(&bob.to_bytes()), Ok(bob.identity));
     }
 
     #[test]

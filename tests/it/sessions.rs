@@ -77,7 +77,8 @@ fn sessions() -> Sessions {
 /// Somebody signs in: the pair of the cookie.
 fn sign_in(sessions: &Sessions, now: Timestamp) -> String {
     let identity = Identity::new("alice", None, None, &[]).expect("a name");
-    let arrival = Arrival { identity, credential: 0, remember: false, origin: Origin::default() };
+    let arrival =
+        Arrival { identity, credential: 0, remember: false, origin: Origin::default(), notes: Vec::new() };
     let signed_in = sessions.sign_in(&Visitor::nobody(), arrival, now).now_or_never();
     let (tickets, _) = signed_in.expect("memory never waits").expect("memory is never away");
     tickets[0].set_cookie().split(';').next().expect("a pair").to_owned()

@@ -1,9 +1,6 @@
 //! What is promised of the data that applications keep.
 
-use std::sync::Arc;
-
 use super::{ALL, HOUR, Jar, WITH_A_KEEPER, on, settings};
-use crate::session::data::Data;
 use crate::session::protocol::Scope;
 
 #[test]
@@ -52,7 +49,7 @@ fn what_is_delivered_once_is_delivered_once() {
                 async move {
                     let data =
                         house.sessions.take_flash(&session, &house.rights, house.now()).await.expect("there");
-                    data.is_some_and(|data: Arc<Data>| data.find("app", "saved", house.now()).is_some())
+                    data.find("app", "saved", house.now()).is_some()
                 }
             })
             .collect();

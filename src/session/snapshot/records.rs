@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::session::id::Digest;
 use crate::session::record::EndReason;
 use crate::session::snapshot::Ending;
-use crate::session::stored::{Stored, Unreadable};
+use crate::session::stored::{PeopleRead, Stored, Unreadable};
 
 /// One of them.
 pub(super) enum Record {
@@ -58,20 +58,20 @@ fn put(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// Takes the first record off `bytes`, once it is there to its end.
-pub(super) fn take(bytes: &mut &[u8]) -> Option<Result<Record, Unreadable>> {
+pub(super) fn take(bytes: &mut &[u8], people: &mut PeopleRead) -> Option<Result<Record, Unreadable>> {
     let ([kind, length @ ..], rest) = bytes.split_first_chunk::<HEADER>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     let (record, rest) = rest.split_at_checked(length)?;
     *bytes = rest;
-    Some(parse(*kind, record).ok_or(Unreadable))
+    Some(parse(*kind, record, people).ok_or(Unreadable))
 }
 
-fn parse(kind: u8, mut record: &[u8]) -> Option<Record> {
+fn parse(kind: u8, mut record: &[u8], people: &mut PeopleRead) -> Option<Record> {
     let record = &mut record;
     let parsed = match kind {
         SESSION => {
             let revision = number(record)?;
-            Record::Session(Stored::from_bytes(std::mem::take(record), revision).ok()?)
+            Record::Session(Stored::from_bytes_of_many(std::mem::take(record), revision, people).ok()?)
         }
         ENDING => Record::Ending(Ending {
             digest: Digest::from_bytes(part(record)?),
@@ -131,11 +131,14 @@ mod tests {
             let mut bytes = Vec::new();
             put_ending(&mut bytes, &ending);
             let mut rest = &bytes[..];
-            let record = take(&mut rest).expect("whole").expect("readable");
+            let record = take(&mut rest, &mut PeopleRead::default()).expect("whole").expect("readable");
             assert!(matches!(record, Record::Ending(read) if read == ending));
             assert!(rest.is_empty());
             bytes[HEADER + 16] = 0;
-            assert!(take(&mut &bytes[..]).is_some_and(|record| record.is_err()), "an unknown reason");
+            assert!(
+                take(&mut &bytes[..], &mut PeopleRead::default()).is_some_and(|record| record.is_err()),
+                "an unknown reason"
+            );
         }
     }
 
@@ -144,18 +147,25 @@ mod tests {
         let mut bytes = Vec::new();
         put_total(&mut bytes, 3, 4);
         for length in 0..bytes.len() {
-            assert!(take(&mut &bytes[..length]).is_none());
+            assert!(take(&mut &bytes[..length], &mut PeopleRead::default()).is_none());
         }
-        assert!(matches!(take(&mut &bytes[..]), Some(Ok(Record::Total { sessions: 3, endings: 4 }))));
+        assert!(matches!(
+            take(&mut &bytes[..], &mut PeopleRead::default()),
+            Some(Ok(Record::Total { sessions: 3, endings: 4 }))
+        ));
         bytes[0] = 9;
-        assert!(take(&mut &bytes[..]).is_some_and(|record| record.is_err()), "an unknown kind");
+        assert!(
+            take(&mut &bytes[..], &mut PeopleRead::default()).is_some_and(|record| record.is_err()),
+            "an unknown kind"
+        );
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0_u8..5) {
-            let _ = take(&mut &bytes[..]);
-            let _ = parse(kind, &bytes);
+            let mut people = PeopleRead::default();
+            let _ = take(&mut &bytes[..], &mut people);
+            let _ = parse(kind, &bytes, &mut people);
         }
     }
 }
