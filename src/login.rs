@@ -15,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::login::desk::Desk;
 use crate::login::local::Local;
 use crate::login::page::{Page, Pages, View};
+use crate::login::passwords::{Method as PasswordMethod, Passwords};
 use crate::login::target::return_target;
 use crate::login::text::Language;
 use crate::login::throttle::Throttle;
@@ -32,6 +33,7 @@ pub mod guard;
 pub mod local;
 pub mod page;
 pub mod password;
+pub mod passwords;
 mod remembered;
 pub mod settings;
 pub mod target;
@@ -74,7 +76,7 @@ pub struct Ask<'a> {
 pub struct Login {
     prefix: String,
     languages: Languages,
-    local: Option<Local>,
+    passwords: Option<Passwords>,
     pages: Pages,
     /// For how long browsers remember a user name, where people want that.
     remember_name: Duration,
@@ -95,14 +97,16 @@ impl Login {
         let title = if settings.title.is_empty() { "Cloakroom" } else { &settings.title };
         let pages = Pages::new(title, &prefix);
         let limits = settings.throttle;
-        let local = settings.local.map(|local| Local::new(local, source, throttle, limits)).transpose()?;
+        let local = settings.local.map(|local| Local::new(local, source)).transpose()?;
+        let methods: Vec<_> = local.into_iter().map(PasswordMethod::Local).collect();
+        let passwords = (!methods.is_empty()).then(|| Passwords::new(methods, throttle, limits));
         let (languages, remember_name) = (settings.languages, settings.remember_name);
-        Ok(Self { prefix, languages, local, pages, remember_name })
+        Ok(Self { prefix, languages, passwords, pages, remember_name })
     }
 
     /// How often the people who may log in have changed since the start.
     pub fn changes(&self) -> u64 {
-        self.local.as_ref().map_or(0, |local| local.users().changes())
+        self.passwords.as_ref().map_or(0, Passwords::changes)
     }
 
     /// Where to send somebody who must sign in first, so that they come back to `target` (path and query).
@@ -151,8 +155,8 @@ impl Login {
 
 impl Accounts for Login {
     fn accepts(&self, user: &str, credential: u64) -> Result<(), EndReason> {
-        match &self.local {
-            Some(local) => local.users().accepts(user, credential),
+        match &self.passwords {
+            Some(passwords) => passwords.accepts(user, credential),
             None => Err(EndReason::Disabled),
         }
     }
