@@ -13,6 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
 use crate::login::desk::Desk;
+use crate::login::ldap::Ldap;
 use crate::login::local::Local;
 use crate::login::page::{Page, Pages, View};
 use crate::login::passwords::{Method as PasswordMethod, Passwords};
@@ -30,6 +31,7 @@ mod desk;
 mod facts;
 pub mod form;
 pub mod guard;
+pub mod ldap;
 pub mod local;
 pub mod page;
 pub mod password;
@@ -98,7 +100,9 @@ impl Login {
         let pages = Pages::new(title, &prefix);
         let limits = settings.throttle;
         let local = settings.local.map(|local| Local::new(local, source)).transpose()?;
-        let methods: Vec<_> = local.into_iter().map(PasswordMethod::Local).collect();
+        let ldap = settings.ldap.as_ref().map(Ldap::new).transpose()?;
+        let methods = local.map(PasswordMethod::Local).into_iter().chain(ldap.map(PasswordMethod::Ldap));
+        let methods: Vec<_> = methods.collect();
         let passwords = (!methods.is_empty()).then(|| Passwords::new(methods, throttle, limits));
         let (languages, remember_name) = (settings.languages, settings.remember_name);
         Ok(Self { prefix, languages, passwords, pages, remember_name })

@@ -121,6 +121,7 @@ impl Desk<'_> {
                 again(StatusCode::TOO_MANY_REQUESTS, words.too_many).with("Retry-After", seconds.to_string())
             }
             Outcome::Busy => again(StatusCode::SERVICE_UNAVAILABLE, words.busy).with("Retry-After", "2"),
+            Outcome::Away => again(StatusCode::SERVICE_UNAVAILABLE, words.away).with("Retry-After", "10"),
         }
     }
 

@@ -8,11 +8,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::login::ThrottleSettings;
+use crate::login::ldap::Ldap;
 use crate::login::local::Local;
 use crate::login::throttle::{Attempt, Throttle, Wait};
 use crate::session::accounts::Accounts;
@@ -31,12 +33,14 @@ pub struct Passwords {
 pub enum Method {
     /// `login.local`
     Local(Local),
+    /// `login.ldap`
+    Ldap(Ldap),
 }
 
 /// What came of an attempt.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The password was right; with a digest of what it was compared with.
+    /// The password was right; with a digest of what it was compared with, 0 where nobody will look at it again.
     Welcome(Identity, u64),
     /// Unknown user, disabled user or wrong password.
     Wrong,
@@ -44,6 +48,8 @@ pub enum Outcome {
     TooMany(Wait),
     /// Too many people are signing in at this moment.
     Busy,
+    /// Whoever may know cannot be asked at this moment. It does not count as a failure.
+    Away,
 }
 
 /// What one method says of an attempt.
@@ -55,23 +61,79 @@ pub enum Verdict {
     Wrong,
     /// It does not know the user.
     Unknown,
+    /// What it calls the user was tried too often.
+    TooMany(Wait),
     /// It has too much to do.
     Busy,
+    /// It cannot say.
+    Away,
 }
 
 /// How often, and how many times, an attempt asks whether those before it are over.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LOOKS: usize = 500;
 
-/// An attempt being looked at; over when dropped, also when its client goes away.
-struct UnderWay<'t> {
+/// Where a directory is asked, a refusal comes after a whole number of these: how long it took says nothing of who
+/// knew the name.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// An attempt being looked at, under every name it goes by; over when dropped, also when its client goes away.
+#[derive(Debug)]
+pub struct Tries<'t> {
     throttle: &'t Throttle,
-    attempt: Attempt,
+    limits: &'t ThrottleSettings,
+    client: Option<IpAddr>,
+    now: Timestamp,
+    attempts: Vec<Attempt>,
 }
 
-impl Drop for UnderWay<'_> {
+impl<'t> Tries<'t> {
+    /// Counts an attempt. What is too many only because of attempts under way waits until they are over.
+    async fn begin(
+        throttle: &'t Throttle,
+        limits: &'t ThrottleSettings,
+        user: &str,
+        client: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Self, Wait> {
+        let mut tries = Self { throttle, limits, client, now, attempts: Vec::new() };
+        tries.also(user).await?;
+        Ok(tries)
+    }
+
+    /// Counts the same attempt for another name of the user, unless it is one by which it counts already.
+    pub async fn also(&mut self, user: &str) -> Result<(), Wait> {
+        if self.attempts.iter().any(|attempt| attempt.is_of(user)) {
+            return Ok(());
+        }
+        let begin = || match self.attempts.is_empty() {
+            true => self.throttle.begin(self.limits, user, self.client, self.now),
+            false => self.throttle.begin_again(self.limits, user, self.client, self.now),
+        };
+        let mut outcome = begin();
+        for _ in 0..LOOKS {
+            if outcome.is_ok() || !self.throttle.is_under_way(user) {
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            outcome = begin();
+        }
+        self.attempts.push(outcome?);
+        Ok(())
+    }
+
+    fn succeeded(&self) {
+        self.attempts.iter().for_each(|attempt| self.throttle.succeeded(attempt));
+    }
+
+    fn withdrawn(&self) {
+        self.attempts.iter().for_each(|attempt| self.throttle.withdrawn(attempt));
+    }
+}
+
+impl Drop for Tries<'_> {
     fn drop(&mut self) {
-        self.throttle.over(&self.attempt);
+        self.attempts.iter().for_each(|attempt| self.throttle.over(attempt));
     }
 }
 
@@ -94,28 +156,53 @@ impl Passwords {
         client: Option<IpAddr>,
         now: Timestamp,
     ) -> Outcome {
-        let under_way = match self.begin(user, client, now).await {
-            Ok(attempt) => UnderWay { throttle: &self.throttle, attempt },
+        let begun = Instant::now();
+        let outcome = self.outcome(user, password, client, now).await;
+        let has_directory = self.methods.iter().any(|method| matches!(method, Method::Ldap(_)));
+        if has_directory && matches!(outcome, Outcome::Wrong) {
+            let beats = begun.elapsed().as_millis() / BEAT.as_millis() + 1;
+            tokio::time::sleep_until(begun + BEAT * u32::try_from(beats).unwrap_or(u32::MAX)).await;
+        }
+        outcome
+    }
+
+    async fn outcome(
+        &self,
+        user: &str,
+        password: Zeroizing<String>,
+        client: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Outcome {
+        let mut tries = match Tries::begin(&self.throttle, &self.limits, user, client, now).await {
+            Ok(tries) => tries,
             Err(wait) => return Outcome::TooMany(wait),
         };
-        match self.ask(user.trim(), password).await {
+        match self.ask(user.trim(), password, &mut tries).await {
             Verdict::Welcome(identity, credential) => {
-                self.throttle.succeeded(&under_way.attempt);
+                tries.succeeded();
                 Outcome::Welcome(identity, credential)
             }
             Verdict::Wrong | Verdict::Unknown => Outcome::Wrong,
+            Verdict::TooMany(wait) => Outcome::TooMany(wait),
             Verdict::Busy => {
-                self.throttle.withdrawn(&under_way.attempt);
+                tries.withdrawn();
                 Outcome::Busy
+            }
+            Verdict::Away => {
+                tries.withdrawn();
+                Outcome::Away
             }
         }
     }
 
     /// Asks one method after the other, until one knows the user or cannot say.
-    async fn ask(&self, user: &str, password: Zeroizing<String>) -> Verdict {
+    async fn ask(&self, user: &str, password: Zeroizing<String>, tries: &mut Tries<'_>) -> Verdict {
         for method in &self.methods {
             let verdict = match method {
                 Method::Local(local) => local.try_password(user, password.clone()).await,
+                Method::Ldap(ldap) => {
+                    self.unless_ours(ldap.try_password(user, password.clone(), tries).await)
+                }
             };
             if !matches!(verdict, Verdict::Unknown) {
                 return verdict;
@@ -124,21 +211,28 @@ impl Passwords {
         Verdict::Unknown
     }
 
-    /// Counts an attempt. What is too many only because of attempts under way waits until they are over.
-    async fn begin(&self, user: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Attempt, Wait> {
-        let mut outcome = self.throttle.begin(&self.limits, user, client, now);
-        for _ in 0..LOOKS {
-            if outcome.is_ok() || !self.throttle.is_under_way(user) {
-                break;
+    /// Somebody whom a directory calls like a user of ours is not let in: they would be taken for that user.
+    fn unless_ours(&self, verdict: Verdict) -> Verdict {
+        match &verdict {
+            Verdict::Welcome(identity, _)
+                if self.local().is_some_and(|local| local.users().candidate(identity.user()).is_known) =>
+            {
+                let user = identity.user();
+                tracing::error!(
+                    user,
+                    "a login was refused: the directory and `login.local` both have this user"
+                );
+                Verdict::Wrong
             }
-            tokio::time::sleep(LOOK_EVERY).await;
-            outcome = self.throttle.begin(&self.limits, user, client, now);
+            _ => verdict,
         }
-        outcome
     }
 
     fn local(&self) -> Option<&Local> {
-        self.methods.iter().map(|Method::Local(local)| local).next()
+        self.methods.iter().find_map(|method| match method {
+            Method::Local(local) => Some(local),
+            Method::Ldap(_) => None,
+        })
     }
 }
 
