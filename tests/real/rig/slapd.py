@@ -76,7 +76,9 @@ cn: {name}
 
 def person(uid: str, name: str, *more: str) -> str:
     lines = [f"dn: uid={uid},ou=people,{BASE}", "objectClass: inetOrgPerson", f"uid: {uid}", f"cn: {name}", f"sn: {name}"]
-    return "\n".join([*lines, f"mail: {uid}@example.com", f"userPassword: {uid} secret", *more]) + "\n"
+    # Addresses are ASCII here.
+    mail = [f"mail: {uid}@example.com"] if uid.isascii() else []
+    return "\n".join([*lines, *mail, f"userPassword: {uid} secret", *more]) + "\n"
 
 
 def group(name: str, *members: str) -> str:
