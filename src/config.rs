@@ -179,6 +179,7 @@ fn is_secret(path: &[&str]) -> bool {
             | ["session", "redis", "servers", _]
             | ["session", "django", "database" | "secret_key" | "secret_key_fallbacks"]
             | ["session", "django", "secret_key_fallbacks", _]
+            | ["login", "ldap", "bind_password"]
             | ["login", "local", "users", _]
             | ["login", "local", "users", _, "password"]
     )

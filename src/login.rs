@@ -13,8 +13,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
 use crate::login::desk::Desk;
+use crate::login::ldap::Ldap;
 use crate::login::local::Local;
 use crate::login::page::{Page, Pages, View};
+use crate::login::passwords::{Method as PasswordMethod, Passwords};
 use crate::login::target::return_target;
 use crate::login::text::Language;
 use crate::login::throttle::Throttle;
@@ -30,10 +32,12 @@ mod facts;
 pub mod form;
 pub mod guard;
 pub mod issuer;
+pub mod ldap;
 pub mod local;
 pub mod outside;
 pub mod page;
 pub mod password;
+pub mod passwords;
 mod remembered;
 pub mod settings;
 pub mod target;
@@ -77,7 +81,7 @@ pub struct Ask<'a> {
 pub struct Login {
     prefix: String,
     languages: Languages,
-    local: Option<Local>,
+    passwords: Option<Passwords>,
     pages: Pages,
     /// For how long browsers remember a user name, where people want that.
     remember_name: Duration,
@@ -98,14 +102,18 @@ impl Login {
         let title = if settings.title.is_empty() { "Cloakroom" } else { &settings.title };
         let pages = Pages::new(title, &prefix);
         let limits = settings.throttle;
-        let local = settings.local.map(|local| Local::new(local, source, throttle, limits)).transpose()?;
+        let local = settings.local.map(|local| Local::new(local, source)).transpose()?;
+        let ldap = settings.ldap.as_ref().map(Ldap::new).transpose()?;
+        let methods = local.map(PasswordMethod::Local).into_iter().chain(ldap.map(PasswordMethod::Ldap));
+        let methods: Vec<_> = methods.collect();
+        let passwords = (!methods.is_empty()).then(|| Passwords::new(methods, throttle, limits));
         let (languages, remember_name) = (settings.languages, settings.remember_name);
-        Ok(Self { prefix, languages, local, pages, remember_name })
+        Ok(Self { prefix, languages, passwords, pages, remember_name })
     }
 
     /// How often the people who may log in have changed since the start.
     pub fn changes(&self) -> u64 {
-        self.local.as_ref().map_or(0, |local| local.users().changes())
+        self.passwords.as_ref().map_or(0, Passwords::changes)
     }
 
     /// Where to send somebody who must sign in first, so that they come back to `target` (path and query).
@@ -154,8 +162,8 @@ impl Login {
 
 impl Accounts for Login {
     fn accepts(&self, user: &str, credential: u64) -> Result<(), EndReason> {
-        match &self.local {
-            Some(local) => local.users().accepts(user, credential),
+        match &self.passwords {
+            Some(passwords) => passwords.accepts(user, credential),
             None => Err(EndReason::Disabled),
         }
     }

@@ -12,6 +12,7 @@ use super::brief::{Brief, OneOrMany};
 use super::units::{Count, Duration, Size, Switch};
 
 pub use django::{Django, DjangoBackend, DjangoColumns};
+pub use ldap::{Ldap, LdapAttributes};
 pub use login::{Local, Login, LoginLanguage, Secret, Throttle, User};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
 pub use redis::{Redis, RedisMode};
@@ -22,6 +23,7 @@ pub use session::{
 pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTls};
 
 mod django;
+mod ldap;
 mod login;
 mod operation;
 mod redis;

@@ -18,6 +18,7 @@ mod certificate;
 mod django;
 mod headers;
 mod keys;
+mod ldap;
 mod listen;
 pub(super) mod login;
 mod people;

@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::login::form::field;
 use crate::login::guard::{Nonce, sent_from_here};
-use crate::login::local::Outcome;
 use crate::login::page::{Page, Reply, View};
+use crate::login::passwords::Outcome;
 use crate::login::target::return_target;
 use crate::login::text::Language;
 use crate::login::{Ask, CHALLENGE, Login, facts, remembered};
@@ -52,7 +52,7 @@ impl Desk<'_> {
 
     /// The form, with a token for this browser; `view` says the rest.
     fn login_form(&self, status: StatusCode, view: &View<'_>) -> Reply {
-        if self.login.local.is_none() {
+        if self.login.passwords.is_none() {
             return self.notice(StatusCode::NOT_FOUND, self.language.words().not_found);
         }
         let shown = Nonce::shown(self.ask.fields, self.ask.secure);
@@ -77,7 +77,7 @@ impl Desk<'_> {
     }
 
     pub(super) async fn sign_in(&self) -> Reply {
-        let Some(local) = &self.login.local else { return self.login_page() };
+        let Some(passwords) = &self.login.passwords else { return self.login_page() };
         if let Some(refused) = self.refuse_foreign() {
             return refused;
         }
@@ -104,7 +104,8 @@ impl Desk<'_> {
             return again(StatusCode::FORBIDDEN, words.stale);
         }
         let client = self.client();
-        match local.try_password(&user, Zeroizing::new(text("password")), self.ask.client, self.now).await {
+        let password = Zeroizing::new(text("password"));
+        match passwords.try_password(&user, password, self.ask.client, self.now).await {
             Outcome::Welcome(identity, credential) => {
                 let arrival =
                     Arrival { identity, credential, remember, origin: self.ask.origin, notes: Vec::new() };
@@ -120,6 +121,7 @@ impl Desk<'_> {
                 again(StatusCode::TOO_MANY_REQUESTS, words.too_many).with("Retry-After", seconds.to_string())
             }
             Outcome::Busy => again(StatusCode::SERVICE_UNAVAILABLE, words.busy).with("Retry-After", "2"),
+            Outcome::Away => again(StatusCode::SERVICE_UNAVAILABLE, words.away).with("Retry-After", "10"),
         }
     }
 
@@ -175,7 +177,7 @@ impl Desk<'_> {
         let words = self.language.words();
         let signed_in = self.ask.visitor.session().zip(self.ask.visitor.identity());
         let Some((session, identity)) = signed_in else {
-            let offer_login = self.login.local.is_some();
+            let offer_login = self.login.passwords.is_some();
             let (heading, note) = (words.sign_out, Some(words.signed_out));
             let view = View { heading, note, offer_login, ..View::default() };
             return self.login.pages.show(Page::Notice, status, self.language, &view);

@@ -104,6 +104,8 @@ pub struct Words {
     pub too_many: &'static str,
     /// Too many people at once.
     pub busy: &'static str,
+    /// Whoever knows the password cannot be asked.
+    pub away: &'static str,
     /// The form's token does not fit.
     pub stale: &'static str,
     /// The form was sent from another site.

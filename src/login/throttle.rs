@@ -46,6 +46,15 @@ pub struct Throttle {
 pub struct Attempt {
     user: Hash,
     address: Address,
+    /// Whether it counts for the address, and not only for the user.
+    counts_address: bool,
+}
+
+impl Attempt {
+    /// Whether it counts for this user, however they are spelled.
+    pub fn is_of(&self, user: &str) -> bool {
+        self.user == canonical(user)
+    }
 }
 
 /// Wait this long.
@@ -79,7 +88,23 @@ impl Throttle {
         client: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Attempt, Wait> {
-        let attempt = Attempt { user: canonical(user), address: Address::of(client) };
+        let attempt = Attempt { user: canonical(user), address: Address::of(client), counts_address: true };
+        self.count(limits, attempt, now)
+    }
+
+    /// Counts an attempt for another name of the same user: for the address it counts already.
+    pub fn begin_again(
+        &self,
+        limits: &ThrottleSettings,
+        user: &str,
+        client: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Attempt, Wait> {
+        let attempt = Attempt { user: canonical(user), address: Address::of(client), counts_address: false };
+        self.count(limits, attempt, now)
+    }
+
+    fn count(&self, limits: &ThrottleSettings, attempt: Attempt, now: Timestamp) -> Result<Attempt, Wait> {
         let pair = (attempt.user, attempt.address);
         let (per_user, user_window) = limits.per_user;
         let (per_ip, ip_window) = limits.per_ip;
@@ -90,7 +115,10 @@ impl Throttle {
             return Err(wait);
         }
         let ip_limit = if attempt.address == Address::None { 0 } else { per_ip };
-        if let Err(wait) = self.addresses.add(attempt.address, ip_limit, ip_window, now) {
+        let address = attempt.counts_address.then_some(attempt.address);
+        if let Some(address) = address
+            && let Err(wait) = self.addresses.add(address, ip_limit, ip_window, now)
+        {
             self.pairs.subtract(pair, 1);
             self.users.subtract(attempt.user, 1);
             return Err(wait);
@@ -124,14 +152,20 @@ impl Throttle {
         let pair = (attempt.user, attempt.address);
         let failed = self.pairs.remove(&pair);
         self.users.subtract(attempt.user, failed.max(1));
-        self.addresses.subtract(attempt.address, 1);
+        self.forgive_address(attempt);
     }
 
     /// The password was never looked at: the attempt does not count.
     pub fn withdrawn(&self, attempt: &Attempt) {
         self.pairs.subtract((attempt.user, attempt.address), 1);
         self.users.subtract(attempt.user, 1);
-        self.addresses.subtract(attempt.address, 1);
+        self.forgive_address(attempt);
+    }
+
+    fn forgive_address(&self, attempt: &Attempt) {
+        if attempt.counts_address {
+            self.addresses.subtract(attempt.address, 1);
+        }
     }
 }
 

@@ -76,6 +76,9 @@ pub enum UsersError {
         /// What is wrong with it.
         source: crate::identity::InvalidIdentity,
     },
+    /// The directory of `login.ldap` cannot be used.
+    #[error("login.ldap: {0}")]
+    Ldap(#[from] crate::login::ldap::LdapError),
 }
 
 struct Table {
@@ -98,6 +101,8 @@ pub struct Candidate {
     pub hashes: Vec<SecretString>,
     /// Who it would be, and a digest of what proves it; `None` for those who are unknown or disabled.
     pub identity: Option<(Identity, u64)>,
+    /// Whether there is such a user, disabled or not.
+    pub is_known: bool,
 }
 
 impl Users {
@@ -159,6 +164,7 @@ impl Users {
             identity: account
                 .filter(|account| !account.disabled)
                 .map(|account| (account.identity.clone(), account.credential)),
+            is_known: account.is_some(),
         }
     }
 

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use argon2::password_hash::phc::PasswordHash;
 use secrecy::ExposeSecret;
 
-use super::Context;
+use super::{Context, ldap};
 use crate::config::brief::Brief;
 use crate::config::file::{Login, LoginLanguage, Secret, User};
 use crate::config::users;
@@ -60,6 +60,7 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
         },
         remember_name: given.remember_name_for.0,
         local,
+        ldap: given.ldap.as_ref().map(|given| ldap::resolve(context, given)),
         throttle: ThrottleSettings {
             per_user: (given.throttle.per_user.0, given.throttle.per_user.1),
             per_ip: (given.throttle.per_ip.0, given.throttle.per_ip.1),

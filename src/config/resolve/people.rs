@@ -18,7 +18,9 @@ pub(super) fn check(context: &mut Context, routes: &[Route], login: &Settings, s
         Some(local) => (local.users.as_slice(), local.users_file.is_some()),
         None => (&[] as &[LocalUser], false),
     };
-    if !users.is_empty() && !has_file {
+    // Nor does the configuration say who is in a directory.
+    let has_others = has_file || login.ldap.is_some();
+    if !users.is_empty() && !has_others {
         let names: BTreeSet<&str> = users.iter().map(|user| user.name.as_str()).collect();
         let groups: BTreeSet<&str> =
             users.iter().flat_map(|user| user.groups.iter().map(String::as_str)).collect();
@@ -39,9 +41,10 @@ pub(super) fn check(context: &mut Context, routes: &[Route], login: &Settings, s
         return;
     }
     let needing = routes.iter().position(|route| matches!(route.access, Access::Login | Access::Only(_)));
-    let damaged =
-        ["login", "login.local", "login.local.users"].iter().any(|at| context.document.is_damaged(at));
-    if let (true, false, false, Some(at)) = (users.is_empty(), has_file, damaged, needing) {
+    let damaged = ["login", "login.local", "login.local.users", "login.ldap"]
+        .iter()
+        .any(|at| context.document.is_damaged(at));
+    if let (true, false, false, Some(at)) = (users.is_empty(), has_others, damaged, needing) {
         let name = &routes[at].name;
         let message = format!(
             "login is needed (route `{name}`), and nobody can log in\n\

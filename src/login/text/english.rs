@@ -41,6 +41,7 @@ pub(super) const WORDS: Words = Words {
     wrong: "The user name or password is not correct.",
     too_many: "There were too many attempts to sign in. Please wait a while and try again.",
     busy: "Many people are signing in right now. Please try again in a moment.",
+    away: "Your password cannot be checked at the moment, because the directory does not answer. Please try again in a few minutes.",
     stale: "This form had expired, or your browser does not keep cookies. Please try again.",
     foreign: "This request came from another site and was refused.",
     not_found: "There is no such page.",
