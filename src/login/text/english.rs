@@ -42,6 +42,7 @@ pub(super) const WORDS: Words = Words {
     too_many: "There were too many attempts to sign in. Please wait a while and try again.",
     busy: "Many people are signing in right now. Please try again in a moment.",
     stale: "This form had expired, or your browser does not keep cookies. Please try again.",
+    too_old: "You are signed in. To open this page, please confirm that it is you by signing in again.",
     foreign: "This request came from another site and was refused.",
     not_found: "There is no such page.",
     forbidden: "You are signed in, but this page is not open to you.",
