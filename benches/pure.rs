@@ -204,7 +204,9 @@ fn on_the_way(criterion: &mut Criterion) {
     criterion.bench_function("inbound", |bench| {
         bench.iter_batched(|| head(&bytes), arrived, BatchSize::SmallInput);
     });
-    let pass = Access::Login.admit(Asking::with(visitor.session(), None), NOW).expect("alice is signed in");
+    let pass = Access::Login
+        .admit(Asking::with(visitor.session(), None, &Method::GET), NOW)
+        .expect("alice is signed in");
     criterion.bench_function("outgoing", |bench| {
         let leave = |inbound| outgoing(inbound, None, &pass, HostChoice::Preserve, &rules);
         bench.iter_batched(|| arrived(head(&bytes)), leave, BatchSize::SmallInput);

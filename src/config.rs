@@ -164,7 +164,8 @@ fn build(source: &Source, makes_keys: bool) -> Result<Config, Problems> {
 
 /// Maps whose keys are the operator's own.
 fn keeps_all_keys(path: &str) -> bool {
-    let of_a_route = path.starts_with("routes[") && path.ends_with("].session_headers");
+    let of_a_route =
+        path.starts_with("routes[") && (path.ends_with("].session_headers") || path.ends_with(".claims"));
     of_a_route || matches!(path, "login.local.users" | "headers.response.set")
 }
 

@@ -318,13 +318,13 @@ impl Gateway {
     ) -> Result<Forward<'g>, Refusal> {
         let Approach { route, inbound, body, memo } = approach;
         record.visitor(&visitor);
-        let pass = route.access.admit(Asking::with(visitor.session(), inbound.client.ip), now).map_err(
-            |denied| {
-                let refusal = trail.refused(&inbound, Refusal::Access(denied));
-                trail.denied(denied, &inbound, &self.settings.login, &visitor);
-                refusal
-            },
-        )?;
+        let method = inbound.method.clone();
+        let asking = Asking::with(visitor.session(), inbound.client.ip, &method);
+        let pass = route.access.admit(asking, now).map_err(|denied| {
+            let refusal = trail.refused(&inbound, Refusal::Access(denied));
+            trail.denied(denied, &inbound, &self.settings.login, &visitor);
+            refusal
+        })?;
         let upstream = &self.upstreams[route.upstream];
         record.upstream(upstream.name());
         let host = match upstream.host() {

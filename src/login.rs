@@ -90,6 +90,16 @@ pub struct Login {
 /// `WWW-Authenticate` of every 401: RFC 9110, section 11.6.1, wants one, and browsers leave a scheme they do not know alone.
 pub const CHALLENGE: &str = "Cookie realm=\"cloakroom\"";
 
+/// What the entrance says when somebody who is signed in must sign in again.
+const TOO_OLD: (&str, &str) = ("reason", "login_too_old");
+
+/// An entrance, for somebody whose login is too old for where they want to go.
+pub fn anew(entrance: &str) -> String {
+    let (name, value) = TOO_OLD;
+    let separator = if entrance.contains('?') { '&' } else { '?' };
+    format!("{entrance}{separator}{name}={value}")
+}
+
 impl Login {
     /// Login as configured, its pages under `prefix` (`/_cloakroom`). `source` reads `users_file`, where there is one.
     pub fn new(

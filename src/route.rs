@@ -123,6 +123,12 @@ impl Routes {
         routes.iter().enumerate().filter_map(covering).collect()
     }
 
+    /// The first route before the one at `index` that takes every request with this method that would come to it.
+    pub fn taken_before(routes: &[Route], index: usize, method: &Method) -> Option<usize> {
+        let route = &routes[index];
+        routes[..index].iter().position(|earlier| earlier.takes(method) && earlier.is_around(route))
+    }
+
     /// All routes, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter()
@@ -148,7 +154,12 @@ impl Route {
     fn covers(&self, other: &Route) -> bool {
         let methods = self.methods.is_empty()
             || !other.methods.is_empty() && other.methods.iter().all(|method| self.takes(method));
-        methods && self.host.covers(&other.host) && is_under(&prefix(&other.path), &prefix(&self.path))
+        methods && self.is_around(other)
+    }
+
+    /// Whether every host and path of `other` is one of this route.
+    fn is_around(&self, other: &Route) -> bool {
+        self.host.covers(&other.host) && is_under(&prefix(&other.path), &prefix(&self.path))
     }
 }
 

@@ -1,31 +1,31 @@
 //! `cloakroom explain`: what becomes of a request, without sending one.
 //!
-//! Comes in: a method, a URL, and who is asking. Goes out: the route, the rule, the answer, and what the application would
-//! receive; 0 when the request reaches it, 1 when it does not. Asks the same functions that requests go through, and
+//! Comes in: a method, a URL, and who is asking. Goes out: the route, the rule with what each part of it says, the answer, and
+//! what the application would receive; 0 when the request reaches it, 1 when it does not. Asks the same functions that requests go through, and
 //! never connects to anything.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use http::{Method, Version};
 
 use super::ConfigArgs;
-use crate::access::{Access, Asking, Denied, Only};
+use crate::access::{Access, Asking, Denied};
 use crate::clock::{Clock, Timestamp};
-use crate::config::units::Duration;
 use crate::config::{self, Config};
 use crate::headers::{BadRequest, Host, HostChoice, Inbound, Rules, inbound, outgoing};
-use crate::identity::Identity;
-use crate::login::LocalUser;
 use crate::message::{Fields, RequestHead};
 use crate::peer::{Peer, Scheme};
 use crate::route::{Route, Routes, session_headers};
 use crate::server::ListenAddress;
-use crate::session::draft::Draft;
-use crate::session::memory::{Crowding, MemoryStore, Room};
 use crate::session::record::Session;
 use crate::upstream::{self, HostHeader, Server};
+
+pub use asker::{Asker, Client};
+
+mod asker;
+mod tree;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
@@ -34,12 +34,9 @@ pub struct Args {
     pub method: String,
     /// The URL as a browser shows it, or only a path
     pub url: String,
-    /// Who is logged in; nobody without it
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
-    /// The user's groups; without this, those in the configuration
-    #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "user")]
-    pub groups: Option<Vec<String>>,
+    /// Who is asking.
+    #[command(flatten)]
+    pub asker: Asker,
     /// Which configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -77,7 +74,7 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
         config.headers.clone(),
         config.trusted_proxies.clone(),
     );
-    let request = match arrive(&rules, method, (scheme, host), target) {
+    let request = match arrive(&rules, method, (scheme, host), target, args.asker.address()) {
         Ok(request) => request,
         Err(refused) => {
             line(text, "answer", &format!("{}: {refused}", refused.status()));
@@ -102,10 +99,17 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
         }
     };
     line(text, "route", &describe(route));
-    line(text, "access", &rule(&route.access));
-    let session = session(config, args, now, text)?;
-    line(text, "visitor", &visitor(session.as_deref()));
-    match route.access.admit(Asking::with(session.as_deref(), request.client.ip), now) {
+    line(text, "access", &tree::in_a_line(&route.access));
+    let (session, note) = args.asker.session(config, now)?;
+    note.iter().for_each(|note| line(text, "note", note));
+    line(text, "visitor", &visitor(session.as_deref(), now));
+    let method = request.method.clone();
+    let asking = Asking::with(session.as_deref(), request.client.ip, &method);
+    if let Access::Only(rule) = &route.access {
+        let lines = tree::lines(rule, &asking, now);
+        lines.iter().enumerate().for_each(|(at, said)| line(text, if at == 0 { "rule" } else { "" }, said));
+    }
+    match route.access.admit(asking, now) {
         Err(denied) => {
             line(text, "answer", answer(denied));
             Ok(false)
@@ -162,60 +166,22 @@ fn own_site(config: &Config) -> (Scheme, String) {
     }
 }
 
-/// The request as the gateway would take it in, from a client at an address for documentation (RFC 5737).
+/// The request as the gateway would take it in, from a client at this address.
 fn arrive(
     rules: &Rules,
     method: Method,
     site: (Scheme, String),
     target: String,
+    client: Option<IpAddr>,
 ) -> Result<Inbound, BadRequest> {
     let (scheme, host) = site;
     let port = Host::parse(&host).and_then(|host| host.port()).unwrap_or(scheme.default_port());
     let mut fields = Fields::new();
     fields.append("Host", &host);
     let head = RequestHead { method, target, version: Version::HTTP_11, fields };
-    let peer = Peer { remote: Some(([192, 0, 2, 1], 50_000).into()), local_port: Some(port), scheme };
+    let remote = client.map(|address| (address, 50_000).into());
+    let peer = Peer { remote, local_port: client.map(|_| port), scheme };
     inbound(head, &peer, rules, || "(made for each request)".into())
-}
-
-/// Somebody who has just logged in, as a login would make them.
-fn session(
-    config: &Config,
-    args: &Args,
-    now: Timestamp,
-    text: &mut String,
-) -> Result<Option<Arc<Session>>, String> {
-    let Some(user) = &args.user else { return Ok(None) };
-    let users = users(config)?;
-    let known = users.iter().find(|known| known.name == *user);
-    if known.is_none() {
-        line(
-            text,
-            "note",
-            &format!("nobody called {user} can sign in with a password of this configuration"),
-        );
-    }
-    let groups = match (&args.groups, known) {
-        (Some(groups), _) => groups.clone(),
-        (None, Some(known)) => known.groups.clone(),
-        (None, None) => Vec::new(),
-    };
-    let email = known.and_then(|known| known.email.as_deref());
-    let name = known.and_then(|known| known.full_name.as_deref());
-    let identity = Identity::new(user, email, name, &groups).map_err(|why| why.to_string())?;
-    let store = MemoryStore::new(Room { sessions: 2, bytes: 1 << 20 }, Crowding::Ends);
-    let (_, session) = store.create(Draft::signed_in(identity, false, now));
-    Ok(Some(session))
-}
-
-/// Everybody who can sign in: from the configuration, and from its file of users.
-fn users(config: &Config) -> Result<Vec<LocalUser>, String> {
-    let Some(local) = &config.login.local else { return Ok(Vec::new()) };
-    let mut users = local.users.clone();
-    if let Some(path) = &local.users_file {
-        users.extend(config::users::load(path).map_err(|problems| problems.to_string())?);
-    }
-    Ok(users)
 }
 
 fn describe(route: &Route) -> String {
@@ -233,31 +199,17 @@ fn host(route: &Route) -> String {
     }
 }
 
-fn rule(access: &Access) -> String {
-    match access {
-        Access::Public => "public: anybody; sessions are not looked at".to_owned(),
-        Access::Optional => "optional: anybody; who is logged in is passed on".to_owned(),
-        Access::Login => "login: anybody who is logged in".to_owned(),
-        Access::Only(Only { users, groups, within }) => {
-            let named = |what: &str, names: &[String]| {
-                (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
-            };
-            let who: Vec<String> =
-                [named("users", users), named("groups", groups)].into_iter().flatten().collect();
-            let who = if who.is_empty() { "anybody who is logged in".to_owned() } else { who.join(" or ") };
-            let fresh =
-                within.map(|within| format!(", logged in within {}", Duration(within))).unwrap_or_default();
-            format!("only {who}{fresh}")
-        }
-    }
-}
-
-fn visitor(session: Option<&Session>) -> String {
-    let Some(identity) = session.and_then(Session::identity) else { return "nobody is logged in".to_owned() };
+fn visitor(session: Option<&Session>, now: Timestamp) -> String {
+    let Some((identity, then)) =
+        session.and_then(|session| session.identity().zip(session.authenticated_at()))
+    else {
+        return "nobody is logged in".to_owned();
+    };
     let groups: Vec<&str> = identity.groups().collect();
     let groups =
         if groups.is_empty() { "no groups".to_owned() } else { format!("groups {}", groups.join(", ")) };
-    format!("{} ({groups}), logged in just now", identity.user())
+    let claims: String = identity.claims().map(|(name, value)| format!(", {name} {value}")).collect();
+    format!("{} ({groups}{claims}), {}", identity.user(), tree::logged_in(then, now))
 }
 
 fn answer(denied: Denied) -> &'static str {
@@ -265,10 +217,10 @@ fn answer(denied: Denied) -> &'static str {
         Denied::LoginNeeded => {
             "login needed: pages are sent to the login page (302, 303), everything else gets 401"
         }
-        Denied::LoginTooOld => {
+        Denied::LoginTooOld(_) => {
             "a fresh login is needed: pages are sent to the login page, everything else gets 401"
         }
-        Denied::NotAllowed => "403: the rule does not name this user",
+        Denied::NotAllowed => "403: the rule lets nobody like this pass, and logging in would not help",
     }
 }
 
@@ -308,8 +260,11 @@ mod tests {
         let args = Args {
             method: "GET".to_owned(),
             url: url.to_owned(),
-            user: user.map(str::to_owned),
-            groups: user.map(|_| vec!["staff".to_owned()]),
+            asker: Asker {
+                user: user.map(str::to_owned),
+                groups: user.map(|_| vec!["staff".to_owned()]),
+                ..Asker::default()
+            },
             config: ConfigArgs::default(),
         };
         let mut text = String::new();

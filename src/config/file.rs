@@ -11,17 +11,19 @@ use serde::{Deserialize, Serialize};
 use super::brief::{Brief, OneOrMany};
 use super::units::{Count, Duration, Size, Switch};
 
+pub use access::{Access, Condition, OnlyMap, Words};
 pub use django::{Django, DjangoBackend, DjangoColumns};
 pub use ldap::{Ldap, LdapAttributes};
 pub use login::{Local, Login, LoginLanguage, Secret, Throttle, User};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
 pub use redis::{Redis, RedisMode};
-pub use route::{Access, EncodedSlash, OnlyMap, Route, RouteSession};
+pub use route::{EncodedSlash, Route, RouteSession};
 pub use session::{
     Cookie, CreateSession, Key, Memory, SameSiteWord, Secure, Session, Sql, SqlTls, StoreWord,
 };
 pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTls};
 
+mod access;
 mod django;
 mod ldap;
 mod login;

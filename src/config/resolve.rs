@@ -13,6 +13,7 @@ use crate::gateway::access_log;
 use crate::gateway::settings::{Limits, PublicUrl, Timeouts};
 use crate::peer::Scheme;
 
+mod access;
 mod admin;
 mod certificate;
 mod django;
@@ -106,7 +107,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let login = login::resolve(context, &file.login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
-    people::check(context, &routes, &login, session.store);
+    people::check(context, file, &routes, &login, session.store);
     let storage = storage::resolve(context, &file.session, session.store);
     let own_tls = listeners.iter().any(|listener| listener.tls.is_some());
     let https = own_tls || is_https(public_url.as_ref());

@@ -99,6 +99,14 @@ impl Scalar for Duration {
     }
 }
 
+impl std::str::FromStr for Duration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+}
+
 impl Scalar for Size {
     const WANTED: &'static str = "a size such as `64KiB` or `100MiB`";
 

@@ -3,12 +3,15 @@
 //! Comes in: a refusal and what the client can read. Goes out: a page for people, JSON for programs. Never a stack, a
 //! file or an address of ours.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::refusal::Refusal;
 use crate::headers::{BadRequest, Inbound, is_navigation};
-use crate::login::{CHALLENGE, Login, Reply};
+use crate::login::{CHALLENGE, Login, Reply, anew};
 use crate::message::{Fields, ResponseHead};
 use crate::session::record::EndReason;
 
@@ -62,6 +65,8 @@ pub struct Asked {
     entrance: Option<String>,
     /// Why the session that was shown is no more.
     ended: Option<EndReason>,
+    /// How fresh a login must be, where somebody is logged in already.
+    within: Option<Duration>,
 }
 
 impl Asked {
@@ -72,7 +77,7 @@ impl Asked {
             true => Reader::Person(fields.text("accept-language").map(str::to_owned)),
             false => Reader::Program,
         };
-        Self { reader, safe, entrance: None, ended: None }
+        Self { reader, safe, entrance: None, ended: None, within: None }
     }
 
     /// Somebody must sign in, and then comes back to the page asked for, unless asking again would do something.
@@ -84,6 +89,12 @@ impl Asked {
             (None, true) => login.entrance(path),
         };
         (self.entrance, self.ended) = (Some(entrance), ended);
+    }
+
+    /// They are signed in, and must sign in again: the login page says why.
+    pub fn needs_fresh_login(&mut self, within: Duration) {
+        self.within = Some(within);
+        self.entrance = self.entrance.take().map(|entrance| anew(&entrance));
     }
 
     /// To the login page: 302 for GET and HEAD, 303 for what must not be repeated there (RFC 9110, section 15.4.4).
@@ -111,6 +122,9 @@ pub(super) fn for_program(
     if let Some(entrance) = asked.and_then(|asked| asked.entrance.as_deref()) {
         body["login"] = entrance.into();
     }
+    if let Some(within) = asked.and_then(|asked| asked.within) {
+        body["max_age"] = within.as_secs().into();
+    }
     let mut head = ResponseHead::new(status)
         .with("Content-Type", "application/json")
         .with("Cache-Control", "no-store")
@@ -119,7 +133,14 @@ pub(super) fn for_program(
         .with("Referrer-Policy", "no-referrer")
         .with("Cross-Origin-Opener-Policy", "same-origin");
     if status == StatusCode::UNAUTHORIZED {
-        head.fields.append("WWW-Authenticate", CHALLENGE);
+        head.fields.append("WWW-Authenticate", challenge(asked).as_ref());
     }
     (head, body.to_string().into())
+}
+
+/// What a 401 asks for; where a login is too old, how fresh another must be (RFC 9470, section 3).
+fn challenge(asked: Option<&Asked>) -> Cow<'static, str> {
+    let Some(within) = asked.and_then(|asked| asked.within) else { return CHALLENGE.into() };
+    let seconds = within.as_secs();
+    format!("{CHALLENGE}, error=\"insufficient_user_authentication\", max_age=\"{seconds}\"").into()
 }

@@ -67,7 +67,7 @@ impl Refusal {
             Refusal::Route(NoRoute::Unknown) => (StatusCode::NOT_FOUND, "no_route"),
             Refusal::Route(_) => (StatusCode::BAD_REQUEST, "encoded_slash"),
             Refusal::Access(Denied::LoginNeeded) => (StatusCode::UNAUTHORIZED, "login_needed"),
-            Refusal::Access(Denied::LoginTooOld) => (StatusCode::UNAUTHORIZED, "login_too_old"),
+            Refusal::Access(Denied::LoginTooOld(_)) => (StatusCode::UNAUTHORIZED, "login_too_old"),
             Refusal::Access(Denied::NotAllowed) => (StatusCode::FORBIDDEN, "not_allowed"),
             Refusal::Wire(error) => of_wire(error),
             Refusal::Upstream { error, .. } => of_upstream(error),

@@ -37,8 +37,14 @@ impl Trail {
     }
 
     pub fn denied(&mut self, denied: Denied, inbound: &Inbound, login: &Login, visitor: &Visitor) {
-        if let (Some(asked), Denied::LoginNeeded | Denied::LoginTooOld) = (&mut self.asked, denied) {
-            asked.needs_login(inbound, login, visitor.ended());
+        let Some(asked) = &mut self.asked else { return };
+        match denied {
+            Denied::LoginNeeded => asked.needs_login(inbound, login, visitor.ended()),
+            Denied::LoginTooOld(within) => {
+                asked.needs_login(inbound, login, visitor.ended());
+                asked.needs_fresh_login(within);
+            }
+            Denied::NotAllowed => {}
         }
     }
 }

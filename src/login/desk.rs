@@ -15,7 +15,7 @@ use crate::login::page::{Page, Reply, View};
 use crate::login::passwords::Outcome;
 use crate::login::target::return_target;
 use crate::login::text::Language;
-use crate::login::{Ask, CHALLENGE, Login, facts, remembered};
+use crate::login::{Ask, CHALLENGE, Login, TOO_OLD, facts, remembered};
 use crate::message::ResponseHead;
 use crate::session::protocol::Scope;
 use crate::session::record::Session;
@@ -36,14 +36,21 @@ pub(super) struct Desk<'a> {
 
 impl Desk<'_> {
     pub(super) fn login_page(&self) -> Reply {
-        let target = field(self.ask.query.unwrap_or_default().as_bytes(), "return").unwrap_or_default();
+        let query = self.ask.query.unwrap_or_default().as_bytes();
+        let target = field(query, "return").unwrap_or_default();
         let words = self.language.words();
-        let note = self.ask.visitor.ended().and_then(|reason| words.of_end(reason));
+        let visitor = self.ask.visitor;
+        let signed_in = visitor.session().zip(visitor.identity());
+        let too_old = signed_in.is_some() && field(query, TOO_OLD.0).as_deref() == Some(TOO_OLD.1);
+        let ended = visitor.ended().and_then(|reason| words.of_end(reason));
         let user = self.remembered_name();
+        let again = signed_in.filter(|_| too_old).map(|(_, identity)| identity.user());
         let view = View {
-            note,
+            note: if too_old { Some(words.too_old) } else { ended },
             target: &target,
-            user: user.as_deref().unwrap_or_default(),
+            user: again.or(user.as_deref()).unwrap_or_default(),
+            // Who signs in again goes on as before, also beyond the end of the browser's own session.
+            remember: signed_in.is_some_and(|(session, _)| session.remember()),
             remember_name: user.is_some(),
             ..View::default()
         };

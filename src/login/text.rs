@@ -108,6 +108,8 @@ pub struct Words {
     pub away: &'static str,
     /// The form's token does not fit.
     pub stale: &'static str,
+    /// Somebody is signed in, but too long ago for where they want to go.
+    pub too_old: &'static str,
     /// The form was sent from another site.
     pub foreign: &'static str,
     /// There is no such page.

@@ -30,8 +30,11 @@ mod access_log;
 mod admin;
 
 mod access;
+mod rules;
+
 mod django;
 mod end_reasons;
+mod fresh_login;
 mod login;
 mod own_sessions;
 mod remembered_name;
@@ -41,6 +44,7 @@ mod session_events;
 mod sessions;
 
 mod config;
+mod config_access;
 mod config_example;
 mod config_sessions;
 

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::brief::{Brief, FromWord};
-use crate::config::units::{Duration, Switch};
+use super::Access;
+use crate::config::brief::Brief;
+use crate::config::units::Switch;
 
 /// What goes where, and who may.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,7 +24,7 @@ pub struct Route {
     pub path: Option<String>,
     /// Only for these methods. Empty: all.
     pub methods: Vec<String>,
-    /// Who may: `public`, `optional`, `login`, or a map of `users`, `groups` and `within`.
+    /// Who may: `public`, `optional`, `login`, or a map of conditions that hold together.
     pub access: Brief<Access>,
     /// The name of the upstream; not needed when there is only one.
     pub upstream: Option<String>,
@@ -70,50 +71,4 @@ pub enum EncodedSlash {
     Refuse,
     /// It is passed on as it is.
     Keep,
-}
-
-/// Who may use a route.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Access {
-    /// Anybody; sessions are not looked at.
-    Public,
-    /// Anybody; who is logged in is passed on.
-    Optional,
-    /// Anybody who is logged in.
-    #[default]
-    Login,
-    /// Some of those who are logged in.
-    #[serde(untagged)]
-    Only(OnlyMap),
-}
-
-/// Some of those who are logged in.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a map of `users`, `groups` and `within`")]
-pub struct OnlyMap {
-    /// These users.
-    pub users: Vec<String>,
-    /// Members of these groups.
-    pub groups: Vec<String>,
-    /// Only when the login is not older than this.
-    pub within: Option<Duration>,
-}
-
-impl FromWord for Access {
-    type Map = OnlyMap;
-    const WANTED: &'static str = "`public`, `optional`, `login`, or a map of `users`, `groups` and `within`";
-
-    fn from_word(word: &str) -> Result<Self, String> {
-        match word {
-            "public" => Ok(Access::Public),
-            "optional" => Ok(Access::Optional),
-            "login" => Ok(Access::Login),
-            _ => Err(format!("unknown variant `{word}`, expected one of `public`, `optional`, `login`")),
-        }
-    }
-
-    fn from_map(map: OnlyMap) -> Self {
-        Access::Only(map)
-    }
 }

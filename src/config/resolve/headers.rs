@@ -143,25 +143,28 @@ pub(super) fn trusted_proxies(context: &mut Context, given: &[String], tls_in_fr
     let mut networks = Vec::new();
     for (at, text) in given.iter().enumerate() {
         let path = format!("trusted_proxies[{at}]");
-        match text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()))
-        {
+        match network(text) {
             Ok(network) => {
                 if network.prefix_len() == 0 {
                     let message =
                         "this trusts everybody: any client can claim any address\nname the proxies' networks";
                     context.warn(&path, message);
                 }
-                networks.push(network.trunc());
+                networks.push(network);
             }
-            Err(_) => {
-                context.error(
-                    &path,
-                    format!("`{text}` is not a network\nwrite `10.0.0.0/8`, `fd00::/8` or an address"),
-                );
-            }
+            Err(message) => context.error(&path, message),
         }
     }
     networks
+}
+
+/// A network, or one address; or what is wrong with it.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let network =
+        text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
+    network
+        .map(|network| network.trunc())
+        .map_err(|_| format!("`{text}` is not a network\nwrite `10.0.0.0/8`, `fd00::/8` or an address"))
 }
 
 /// As applications read names: lower case, `_` for everything that is not a letter or digit.

@@ -6,14 +6,22 @@
 use std::collections::BTreeSet;
 
 use super::Context;
+use super::access::each_map;
 use crate::access::Access;
+use crate::config::file::{self, File};
 use crate::config::typed::did_you_mean;
 use crate::login::{LocalUser, Settings};
 use crate::route::Route;
 use crate::session::StoreKind;
 
 /// Routes that need a login need somebody who can log in, and rules should name people there are.
-pub(super) fn check(context: &mut Context, routes: &[Route], login: &Settings, store: StoreKind) {
+pub(super) fn check(
+    context: &mut Context,
+    file: &File,
+    routes: &[Route],
+    login: &Settings,
+    store: StoreKind,
+) {
     let (users, has_file) = match &login.local {
         Some(local) => (local.users.as_slice(), local.users_file.is_some()),
         None => (&[] as &[LocalUser], false),
@@ -24,23 +32,23 @@ pub(super) fn check(context: &mut Context, routes: &[Route], login: &Settings, s
         let names: BTreeSet<&str> = users.iter().map(|user| user.name.as_str()).collect();
         let groups: BTreeSet<&str> =
             users.iter().flat_map(|user| user.groups.iter().map(String::as_str)).collect();
-        for (at, route) in routes.iter().enumerate() {
-            let Access::Only(only) = &route.access else { continue };
-            unknown(context, &format!("routes[{at}].access.users"), "user is called", &only.users, &names);
-            unknown(
-                context,
-                &format!("routes[{at}].access.groups"),
-                "user is in the group",
-                &only.groups,
-                &groups,
-            );
+        for (at, route) in file.routes.iter().enumerate() {
+            let file::Access::Only(map) = &route.access.0 else { continue };
+            each_map(&format!("routes[{at}].access"), map, false, &mut |at, map, _| {
+                unknown(context, &format!("{at}.users"), "user is called", &map.users, &names);
+                unknown(context, &format!("{at}.groups"), "user is in the group", &map.groups, &groups);
+            });
         }
     }
     // People may log in elsewhere: at a Django site, or on a page of an application.
     if store == StoreKind::Django || routes.iter().any(|route| route.session.may_log_in()) {
         return;
     }
-    let needing = routes.iter().position(|route| matches!(route.access, Access::Login | Access::Only(_)));
+    let needing = routes.iter().position(|route| match &route.access {
+        Access::Login => true,
+        Access::Only(rule) => rule.looks_at_people(),
+        Access::Public | Access::Optional => false,
+    });
     let damaged = ["login", "login.local", "login.local.users", "login.ldap"]
         .iter()
         .any(|at| context.document.is_damaged(at));

@@ -6,8 +6,8 @@
 use http::Method;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Context, headers, rights, upstreams};
-use crate::access::{Access, Only};
+use super::{Context, access, headers, rights, upstreams};
+use crate::access::Access;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::document::Part;
 use crate::config::file::{self, EncodedSlash, File};
@@ -53,6 +53,7 @@ pub(super) fn resolve(
         }
     }
     check_reach(context, &routes);
+    access::check_methods(context, file, &routes);
     routes
 }
 
@@ -121,7 +122,7 @@ fn one(
         }
         prefix
     });
-    let access = access(context, &format!("{at}.access"), &given.access.0);
+    let access = access::resolve(context, &format!("{at}.access"), &given.access.0);
     let upstream = upstream(context, at, given.upstream.as_deref(), upstreams);
     if !access.looks_at_sessions() {
         warn_without_sessions(context, at, given);
@@ -210,7 +211,7 @@ fn host_pattern(context: &mut Context, at: &str, given: &str) -> HostPattern {
     HostPattern::Exact(given.to_owned())
 }
 
-fn methods(context: &mut Context, at: &str, given: &[String]) -> Vec<Method> {
+pub(super) fn methods(context: &mut Context, at: &str, given: &[String]) -> Vec<Method> {
     let mut methods = Vec::new();
     for (index, name) in given.iter().enumerate() {
         let at = format!("{at}[{index}]");
@@ -225,27 +226,6 @@ fn methods(context: &mut Context, at: &str, given: &[String]) -> Vec<Method> {
         }
     }
     methods
-}
-
-fn access(context: &mut Context, at: &str, given: &file::Access) -> Access {
-    match given {
-        file::Access::Public => Access::Public,
-        file::Access::Optional => Access::Optional,
-        file::Access::Login => Access::Login,
-        file::Access::Only(only) => {
-            if only.users.is_empty() && only.groups.is_empty() && only.within.is_none() {
-                context.missing(at, "a rule that names nobody\nwrite `login` for everybody who is logged in");
-            }
-            if only.within.is_some_and(|within| within.0.is_zero()) {
-                context.error(
-                    &format!("{at}.within"),
-                    "no login is ever that fresh\nwrite a duration such as `15m`",
-                );
-            }
-            let within = only.within.map(|within| within.0);
-            Access::Only(Only { users: only.users.clone(), groups: only.groups.clone(), within })
-        }
-    }
 }
 
 fn upstream(context: &mut Context, at: &str, given: Option<&str>, upstreams: &[Settings]) -> usize {

@@ -43,6 +43,7 @@ pub(super) const WORDS: Words = Words {
     busy: "Many people are signing in right now. Please try again in a moment.",
     away: "Your password cannot be checked at the moment, because the directory does not answer. Please try again in a few minutes.",
     stale: "This form had expired, or your browser does not keep cookies. Please try again.",
+    too_old: "You are signed in. To open this page, please confirm that it is you by signing in again.",
     foreign: "This request came from another site and was refused.",
     not_found: "There is no such page.",
     forbidden: "You are signed in, but this page is not open to you.",
