@@ -39,6 +39,7 @@ enum Source {
     Nothing,
     Http1(Rc<RefCell<Link>>),
     Http2(RecvStream),
+    Whole(Option<Bytes>),
 }
 
 impl RequestBody {
@@ -56,6 +57,14 @@ impl RequestBody {
             Some(0) => Self::new(Source::Http2(stream), Framing::Empty),
             Some(length) => Self::new(Source::Http2(stream), Framing::Length(length)),
             None => Self::new(Source::Http2(stream), Framing::Chunked),
+        }
+    }
+
+    /// A body that is there already.
+    pub fn whole(bytes: Bytes) -> Self {
+        match bytes.len() as u64 {
+            0 => Self::new(Source::Nothing, Framing::Empty),
+            length => Self::new(Source::Whole(Some(bytes)), Framing::Length(length)),
         }
     }
 
@@ -138,6 +147,7 @@ impl RequestBody {
             Source::Http1(_) if self.framing == Framing::Empty => Poll::Ready(None),
             Source::Http1(link) => link.borrow_mut().poll_body(cx),
             Source::Http2(stream) => poll_stream(stream, cx).map_err(|_| WireError::Truncated),
+            Source::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
@@ -200,6 +210,7 @@ impl http_body::Body for RequestBody {
         match &self.source {
             Source::Http1(link) => link.borrow().receiver.is_done(),
             Source::Nothing => true,
+            Source::Whole(bytes) => bytes.is_none(),
             Source::Http2(stream) => stream.is_end_stream(),
         }
     }

@@ -8,6 +8,7 @@
 pub mod access_log;
 pub mod body;
 mod events;
+mod interrupted;
 mod isolate;
 mod live;
 mod memory;
@@ -34,6 +35,7 @@ use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
 use crate::login::OWN_COOKIES;
+use crate::login::replay::browser::Mark;
 use crate::message::{Fields, RequestHead, ResponseHead};
 use crate::peer::Peer;
 use crate::route::{self, Route, Routes};
@@ -45,7 +47,7 @@ use crate::upstream::{HostHeader, Upstream};
 use body::Body;
 use isolate::isolate;
 use live::Live;
-use own_pages::Visit;
+use own_pages::{Visit, Visited};
 use pages::Asked;
 use record::Record;
 use refusal::Refusal;
@@ -103,6 +105,12 @@ enum Decision<'g> {
     Reply(Reply),
     /// It is for one of our own pages.
     OwnPage(Box<Visit>),
+    /// It is for an application.
+    Goes(Course<'g>),
+}
+
+/// How a request comes to an application.
+enum Course<'g> {
     /// It goes to an upstream, once it is known who asks: the cookies that tell.
     Approach(Box<Approach<'g>>, Presented),
     /// It goes to an upstream.
@@ -115,6 +123,8 @@ struct Approach<'g> {
     inbound: Inbound,
     body: RequestBody,
     memo: Rc<RefCell<Memo>>,
+    /// What binds requests that wait for a login to the browser, where it has such a cookie.
+    browser: Option<Mark>,
 }
 
 /// A request on its way to an upstream.
@@ -187,6 +197,9 @@ impl Gateway {
             let answer = pin!(self.answer(arrival, now, &mut trail, &mut record));
             isolate(answer).await.unwrap_or(Err(Refusal::Defect))
         };
+        if trail.interrupted.is_some() {
+            Box::pin(self.keep(&mut trail, now)).await;
+        }
         let (Reply { keeps, mut head, body, tunnel }, close) = match reply {
             Ok(reply) => (reply, false),
             Err(refusal) => (self.refused(&refusal, &mut trail, &mut record), refusal.ends_connection()),
@@ -217,16 +230,23 @@ impl Gateway {
         trail: &mut Trail,
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
-        let mut forward = match self.decide(arrival, now, trail, record)? {
+        let course = match self.decide(arrival, now, trail, record)? {
             Decision::Reply(reply) => return Ok(reply),
+            Decision::Goes(course) => course,
             Decision::OwnPage(visit) => {
-                return self.in_time(Box::pin(self.page(*visit, now, record)).as_mut()).await?;
+                let mut visited = Box::pin(self.page(*visit, now, trail, record));
+                match self.in_time(visited.as_mut()).await?? {
+                    Visited::Reply(reply) => return Ok(reply),
+                    Visited::Goes(course) => course,
+                }
             }
-            Decision::Approach(approach, shown) => {
+        };
+        let mut forward = match course {
+            Course::Approach(approach, shown) => {
                 let visitor = Box::pin(self.enquire(&approach, &shown, now, trail)).await?;
                 self.admit(*approach, visitor, now, trail, record)?
             }
-            Decision::Forward(forward) => forward,
+            Course::Forward(forward) => forward,
         };
         if let Some(memo) = forward.flash.take() {
             Box::pin(self.deliver(&mut forward, &memo, now)).await?;
@@ -274,7 +294,7 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<Decision<'_>, Refusal> {
         let Arrival { head, mut body, peer, memo, redirect_to_https } = *arrival;
-        let mut inbound = headers::inbound(head, &peer, &self.rules, request_id::fresh)?;
+        let inbound = headers::inbound(head, &peer, &self.rules, request_id::fresh)?;
         trail.follow(&inbound);
         record.request(&inbound);
         if redirect_to_https {
@@ -284,26 +304,41 @@ impl Gateway {
         let restricted = body.restrict(limits.0, limits.1, self.rules.clone());
         restricted.map_err(|error| trail.refused(&inbound, Refusal::Wire(error)))?;
         body.count_for(record.received());
-        if let Some(page) = self.own_page(inbound.path.as_str()) {
-            let page = page.to_owned();
+        let page = self.own_page(inbound.path.as_str()).map(str::to_owned);
+        let page = page.or_else(|| self.may_be_word(&inbound, &body).then(|| interrupted::PAGE.to_owned()));
+        if let Some(page) = page {
             trail.asked = Some(Asked::of(&inbound.method, &inbound.fields));
             return Ok(Decision::OwnPage(Box::new(Visit { page, inbound, body, memo })));
         }
+        self.course(inbound, body, memo, now, trail, record).map(Decision::Goes)
+    }
+
+    /// Where to, and who asks, if that can be said at once.
+    fn course(
+        &self,
+        mut inbound: Inbound,
+        body: RequestBody,
+        memo: Rc<RefCell<Memo>>,
+        now: Timestamp,
+        trail: &mut Trail,
+        record: &mut Record,
+    ) -> Result<Course<'_>, Refusal> {
         let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method);
         let route = route.map_err(|none| trail.refused(&inbound, none.into()))?;
         record.route(&route.name);
+        let browser = self.browser(&inbound);
         let shown = self.take_cookies(&mut inbound);
-        let approach = Approach { route, inbound, body, memo };
+        let approach = Approach { route, inbound, body, memo, browser };
         if !route.access.looks_at_sessions() {
-            return self.admit(approach, Visitor::nobody(), now, trail, record).map(Decision::Forward);
+            return self.admit(approach, Visitor::nobody(), now, trail, record).map(Course::Forward);
         }
         let recognition =
             self.sessions().recognise(&shown, &mut approach.memo.borrow_mut(), now, route.activity);
         match recognition {
             Recognition::Is(visitor) => {
-                self.admit(approach, visitor, now, trail, record).map(Decision::Forward)
+                self.admit(approach, visitor, now, trail, record).map(Course::Forward)
             }
-            Recognition::Unsure => Ok(Decision::Approach(Box::new(approach), shown)),
+            Recognition::Unsure => Ok(Course::Approach(Box::new(approach), shown)),
         }
     }
 
@@ -316,15 +351,13 @@ impl Gateway {
         trail: &mut Trail,
         record: &mut Record,
     ) -> Result<Forward<'g>, Refusal> {
-        let Approach { route, inbound, body, memo } = approach;
+        let Approach { route, inbound, body, memo, browser } = approach;
         record.visitor(&visitor);
-        let pass = route.access.admit(Asking::with(visitor.session(), inbound.client.ip), now).map_err(
-            |denied| {
-                let refusal = trail.refused(&inbound, Refusal::Access(denied));
-                trail.denied(denied, &inbound, &self.settings.login, &visitor);
-                refusal
-            },
-        )?;
+        let asking = Asking::with(visitor.session(), inbound.client.ip);
+        let pass = match route.access.admit(asking, now) {
+            Ok(pass) => pass,
+            Err(denied) => return Err(self.deny(denied, (inbound, body, browser), &visitor, trail)),
+        };
         let upstream = &self.upstreams[route.upstream];
         record.upstream(upstream.name());
         let host = match upstream.host() {

@@ -15,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::login::desk::Desk;
 use crate::login::local::Local;
 use crate::login::page::{Page, Pages, View};
+use crate::login::replay::{Kept, ReplaySettings, Shelf};
 use crate::login::target::return_target;
 use crate::login::text::Language;
 use crate::login::throttle::Throttle;
@@ -33,6 +34,7 @@ pub mod local;
 pub mod page;
 pub mod password;
 mod remembered;
+pub mod replay;
 pub mod settings;
 pub mod target;
 pub mod text;
@@ -78,6 +80,8 @@ pub struct Login {
     pages: Pages,
     /// For how long browsers remember a user name, where people want that.
     remember_name: Duration,
+    replay: ReplaySettings,
+    shelf: Arc<Shelf>,
 }
 
 /// `WWW-Authenticate` of every 401: RFC 9110, section 11.6.1, wants one, and browsers leave a scheme they do not know alone.
@@ -97,7 +101,21 @@ impl Login {
         let limits = settings.throttle;
         let local = settings.local.map(|local| Local::new(local, source, throttle, limits)).transpose()?;
         let (languages, remember_name) = (settings.languages, settings.remember_name);
-        Ok(Self { prefix, languages, local, pages, remember_name })
+        Ok(Self {
+            prefix,
+            languages,
+            local,
+            pages,
+            remember_name,
+            replay: settings.replay,
+            shelf: Arc::default(),
+        })
+    }
+
+    /// The same with requests that wait on this shelf, which outlives a configuration.
+    #[must_use]
+    pub fn with_shelf(self, shelf: Arc<Shelf>) -> Self {
+        Self { shelf, ..self }
     }
 
     /// How often the people who may log in have changed since the start.
@@ -111,6 +129,27 @@ impl Login {
             "/" => format!("{}/login", self.prefix),
             safe => format!("{}/login?return={}", self.prefix, utf8_percent_encode(safe, NON_ALPHANUMERIC)),
         }
+    }
+
+    /// The page about a request that waits for its login.
+    pub fn replay_page(&self, name: &str) -> String {
+        format!("{}/replay?request={name}", self.prefix)
+    }
+
+    /// Whether requests can wait for a login.
+    pub fn keeps_requests(&self) -> bool {
+        self.replay.body > 0
+    }
+
+    /// Where requests wait, and how.
+    pub fn shelf(&self) -> (&Shelf, &ReplaySettings) {
+        (&self.shelf, &self.replay)
+    }
+
+    /// The request that is to be sent after all, or the page that the form of its page leads to instead.
+    pub fn resume(&self, ask: &Ask<'_>, sessions: &Sessions, now: Timestamp) -> Result<Kept, Box<Reply>> {
+        let language = Language::choose(self.languages, ask.fields.text("accept-language"));
+        Desk { login: self, ask, sessions, language, now }.resume()
     }
 
     /// The page for a request that came to nothing, in the same looks and language as the others.
@@ -142,11 +181,17 @@ impl Login {
             ("session", &(Method::GET | Method::HEAD)) => desk.session(),
             ("sessions", &(Method::GET | Method::HEAD)) => desk.sessions_page().await,
             ("sessions", &Method::POST) => desk.end_sessions().await,
-            ("login" | "logout" | "sessions", _) => desk.not_allowed("GET, HEAD, POST"),
+            ("replay", &(Method::GET | Method::HEAD)) => desk.replay_page(),
+            ("login" | "logout" | "sessions" | "replay", _) => desk.not_allowed("GET, HEAD, POST"),
             ("session" | "session/events", _) => desk.not_allowed("GET, HEAD"),
             _ => desk.notice(StatusCode::NOT_FOUND, language.words().not_found),
         }
     }
+}
+
+/// Whether a form is the word that a request is to be sent which waited for its login.
+pub fn is_word(form: &[u8]) -> bool {
+    form::field(form, desk::NAME_FIELD).is_some()
 }
 
 impl Accounts for Login {

@@ -62,6 +62,8 @@ pub struct Asked {
     entrance: Option<String>,
     /// Why the session that was shown is no more.
     ended: Option<EndReason>,
+    /// The cookie of a browser with a request that waits for its login.
+    cookie: Option<String>,
 }
 
 impl Asked {
@@ -72,7 +74,7 @@ impl Asked {
             true => Reader::Person(fields.text("accept-language").map(str::to_owned)),
             false => Reader::Program,
         };
-        Self { reader, safe, entrance: None, ended: None }
+        Self { reader, safe, entrance: None, ended: None, cookie: None }
     }
 
     /// Somebody must sign in, and then comes back to the page asked for, unless asking again would do something.
@@ -86,11 +88,17 @@ impl Asked {
         (self.entrance, self.ended) = (Some(entrance), ended);
     }
 
+    /// The request waits for its login, whose page is here now.
+    pub fn waits(&mut self, entrance: String, cookie: Option<String>) {
+        (self.entrance, self.cookie) = (Some(entrance), cookie);
+    }
+
     /// To the login page: 302 for GET and HEAD, 303 for what must not be repeated there (RFC 9110, section 15.4.4).
     fn to_login(&self) -> Option<(ResponseHead, Bytes)> {
         let entrance = self.entrance.as_ref().filter(|_| matches!(self.reader, Reader::Person(_)))?;
         let status = if self.safe { StatusCode::FOUND } else { StatusCode::SEE_OTHER };
-        let head = ResponseHead::new(status).with("Location", entrance).with("Cache-Control", "no-store");
+        let mut head = ResponseHead::new(status).with("Location", entrance).with("Cache-Control", "no-store");
+        self.cookie.iter().for_each(|cookie| head.fields.append("Set-Cookie", cookie));
         Some((head, Bytes::new()))
     }
 }
@@ -121,5 +129,7 @@ pub(super) fn for_program(
     if status == StatusCode::UNAUTHORIZED {
         head.fields.append("WWW-Authenticate", CHALLENGE);
     }
+    let cookie = asked.and_then(|asked| asked.cookie.as_deref());
+    cookie.iter().for_each(|cookie| head.fields.append("Set-Cookie", cookie));
     (head, body.to_string().into())
 }

@@ -23,7 +23,10 @@ use crate::session::sign::Arrival;
 use crate::session::store::StoreError;
 use crate::session::{Sessions, Ticket};
 
+mod replay;
 mod sessions;
+
+pub(super) use replay::NAME_FIELD;
 
 /// One request at the desk.
 pub(super) struct Desk<'a> {

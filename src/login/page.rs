@@ -69,6 +69,8 @@ pub enum Page {
     Notice,
     /// The list of one's own sessions.
     Sessions,
+    /// A request that waits for its login.
+    Replay,
 }
 
 /// What a page says; templates leave out what is empty.
@@ -108,6 +110,27 @@ pub struct View<'a> {
     pub others_token: &'a str,
     /// Whether a notice leads to the form to sign in.
     pub offer_login: bool,
+    /// Whether a notice leads on to the application.
+    pub offer_back: bool,
+    /// A request that waits for its login.
+    pub waiting: Option<&'a Waiting>,
+}
+
+/// A request that waits for its login, as the page says it.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// What it is called in its form.
+    pub name: String,
+    /// Its method.
+    pub method: String,
+    /// Site, path and query.
+    pub address: String,
+    /// How large its body is.
+    pub size: String,
+    /// What its body is; empty where that was not said.
+    pub kind: String,
+    /// Where its form goes: to the address it is for, so that the answer stands there.
+    pub action: String,
 }
 
 /// One of somebody's own sessions.
@@ -143,6 +166,7 @@ impl Pages {
             (Page::Logout.template(), include_str!("logout.html")),
             (Page::Notice.template(), include_str!("notice.html")),
             (Page::Sessions.template(), include_str!("sessions.html")),
+            (Page::Replay.template(), include_str!("replay.html")),
         ] {
             templates.add_template(name, source).expect("our templates are well-formed");
         }
@@ -201,6 +225,21 @@ impl View<'_> {
             more => self.more,
             others_token => self.others_token,
             offer_login => self.offer_login,
+            offer_back => self.offer_back,
+            request => self.waiting.map(Waiting::for_templates),
+        }
+    }
+}
+
+impl Waiting {
+    fn for_templates(&self) -> Value {
+        context! {
+            name => self.name.as_str(),
+            method => self.method.as_str(),
+            address => self.address.as_str(),
+            size => self.size.as_str(),
+            kind => self.kind.as_str(),
+            action => self.action.as_str(),
         }
     }
 }
@@ -228,6 +267,7 @@ impl Page {
             Page::Logout => "logout.html",
             Page::Notice => "notice.html",
             Page::Sessions => "sessions.html",
+            Page::Replay => "replay.html",
         }
     }
 }
@@ -255,7 +295,7 @@ mod tests {
     #[test]
     fn every_page_allows_no_script_and_no_frame_and_is_kept_nowhere() {
         let pages = Pages::new("Example", "/_cloakroom");
-        for page in [Page::Login, Page::Logout, Page::Notice, Page::Sessions] {
+        for page in [Page::Login, Page::Logout, Page::Notice, Page::Sessions, Page::Replay] {
             for language in [Language::English, Language::Korean] {
                 let reply = pages.show(page, StatusCode::OK, language, &View::default());
                 let field = |name| reply.head.fields.text(name).unwrap_or_default();

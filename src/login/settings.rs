@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::login::replay::ReplaySettings;
+
 /// `login:`
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -18,6 +20,8 @@ pub struct Settings {
     pub local: Option<LocalSettings>,
     /// `login.throttle`.
     pub throttle: ThrottleSettings,
+    /// `login.replay_body` and its like.
+    pub replay: ReplaySettings,
 }
 
 impl Default for Settings {
@@ -28,6 +32,7 @@ impl Default for Settings {
             remember_name: Duration::from_secs(365 * 86_400),
             local: None,
             throttle: ThrottleSettings::default(),
+            replay: ReplaySettings::default(),
         }
     }
 }

@@ -124,6 +124,8 @@ pub struct Words {
     pub not_allowed: &'static str,
     /// The body is no form.
     pub no_form: &'static str,
+    /// What the page of a request that waits says.
+    pub(super) again: Again,
     idle: &'static str,
     absolute: &'static str,
     revoked: &'static str,
@@ -131,6 +133,22 @@ pub struct Words {
     evicted: &'static str,
     theft: &'static str,
     disabled: &'static str,
+}
+
+/// The words of the page about a request that waits for its login.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Again {
+    pub(super) heading: &'static str,
+    pub(super) note: &'static str,
+    method: &'static str,
+    address: &'static str,
+    size: &'static str,
+    kind: &'static str,
+    send: &'static str,
+    leave: &'static str,
+    /// It was sent, dropped, or forgotten.
+    pub(super) gone: &'static str,
+    pub(super) back: &'static str,
 }
 
 /// How long ago: what stands behind one, and behind more.
@@ -166,6 +184,13 @@ impl Words {
             used_when => self.used_when,
             only_some => self.only_some,
             application => self.application,
+            request_method => self.again.method,
+            request_address => self.again.address,
+            request_size => self.again.size,
+            request_kind => self.again.kind,
+            send => self.again.send,
+            do_not_send => self.again.leave,
+            back => self.again.back,
         }
     }
 

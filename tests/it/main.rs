@@ -35,6 +35,7 @@ mod end_reasons;
 mod login;
 mod own_sessions;
 mod remembered_name;
+mod replay;
 mod session_data;
 mod session_data_exchange;
 mod session_events;

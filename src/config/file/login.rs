@@ -13,7 +13,7 @@ use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::brief::{Brief, FromWord};
-use crate::config::units::{Duration, Rate, Switch};
+use crate::config::units::{Duration, Rate, Size, Switch};
 
 /// How people log in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,12 @@ pub struct Login {
     pub local: Option<Local>,
     /// How many wrong passwords are allowed.
     pub throttle: Throttle,
+    /// The largest body of a request that waits for its login and is then offered to be sent; `0` keeps none.
+    pub replay_body: Size,
+    /// The most that all such requests together may take of memory.
+    pub replay_total: Size,
+    /// For how long they wait.
+    pub replay_for: Duration,
 }
 
 impl Default for Login {
@@ -39,6 +45,9 @@ impl Default for Login {
             remember_name_for: Duration::seconds(365 * 86_400),
             local: None,
             throttle: Throttle::default(),
+            replay_body: Size(64 << 10),
+            replay_total: Size(16 << 20),
+            replay_for: Duration::seconds(600),
         }
     }
 }

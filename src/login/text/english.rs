@@ -2,7 +2,7 @@
 //!
 //! Comes in: nothing. Goes out: the words. Never a sentence put together from pieces.
 
-use super::{Ago, Words};
+use super::{Again, Ago, Words};
 
 pub(super) const WORDS: Words = Words {
     sign_in: "Sign in",
@@ -51,6 +51,18 @@ pub(super) const WORDS: Words = Words {
     reference: "Request",
     not_allowed: "This page cannot be used in this way.",
     no_form: "This page takes forms only.",
+    again: Again {
+        heading: "Send it now?",
+        note: "You had to sign in first, so what you sent has not reached the application yet.",
+        method: "Method",
+        address: "Address",
+        size: "Size",
+        kind: "Content",
+        send: "Send now",
+        leave: "Do not send",
+        gone: "There is nothing left to send here. It was sent already, or it waited for too long, or somebody else signed in.",
+        back: "Go on",
+    },
     idle: "You were signed out because you were away for a while.",
     absolute: "You were signed out because you signed in a long time ago.",
     revoked: "You were signed out by an administrator, or because your password has changed.",

@@ -2,7 +2,7 @@
 //!
 //! Comes in: nothing. Goes out: the words, in the polite form. Never a sentence put together from pieces.
 
-use super::{Ago, Words};
+use super::{Again, Ago, Words};
 
 pub(super) const WORDS: Words = Words {
     sign_in: "로그인",
@@ -51,6 +51,18 @@ pub(super) const WORDS: Words = Words {
     reference: "요청 번호",
     not_allowed: "이 페이지에서 지원하지 않는 요청입니다.",
     no_form: "이 페이지는 양식만 받습니다.",
+    again: Again {
+        heading: "지금 보낼까요?",
+        note: "먼저 로그인해야 했으므로, 보내신 내용이 아직 애플리케이션에 전달되지 않았습니다.",
+        method: "방식",
+        address: "주소",
+        size: "크기",
+        kind: "내용",
+        send: "지금 보내기",
+        leave: "보내지 않기",
+        gone: "보낼 내용이 없습니다. 이미 보냈거나, 너무 오래되었거나, 다른 사용자가 로그인했습니다.",
+        back: "계속하기",
+    },
     idle: "오랫동안 사용하지 않아 로그아웃되었습니다.",
     absolute: "로그인한 지 오래되어 로그아웃되었습니다.",
     revoked: "관리자가 로그아웃했거나 비밀번호가 변경되었습니다.",
