@@ -16,6 +16,7 @@ use http_body::{Body as _, Frame};
 
 use crate::deadline::Deadline;
 use crate::headers::Rules;
+use crate::login::upstream::tap::Tap;
 use crate::message::Fields;
 use crate::wire::WireError;
 use crate::wire::framing::Framing;
@@ -32,6 +33,7 @@ pub struct RequestBody {
     stall: Deadline,
     stall_after: Duration,
     rules: Option<Rc<Rules>>,
+    tap: Option<Rc<RefCell<Tap>>>,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,7 @@ impl RequestBody {
             stall,
             stall_after: Duration::ZERO,
             rules: None,
+            tap: None,
         }
     }
 
@@ -105,6 +108,11 @@ impl RequestBody {
     /// Counts its bytes for somebody who outlives it.
     pub fn count_for(&mut self, counter: Option<Rc<Cell<u64>>>) {
         self.counter = counter;
+    }
+
+    /// Has its pieces looked at as they pass.
+    pub fn tap(&mut self, tap: Option<Rc<RefCell<Tap>>>) {
+        self.tap = tap;
     }
 
     /// Passes an interim response of the upstream on to the client; HTTP/2 clients do without.
@@ -156,6 +164,9 @@ impl RequestBody {
             self.received += data.len() as u64;
             if let Some(counter) = &self.counter {
                 counter.set(self.received);
+            }
+            if let Some(tap) = &self.tap {
+                tap.borrow_mut().pass(data);
             }
             if self.limit != 0 && self.received > self.limit {
                 return Err(WireError::BodyTooLarge);

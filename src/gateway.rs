@@ -6,6 +6,7 @@
 //! gateway, so nothing here is locked or shared.
 
 pub mod access_log;
+mod application_login;
 pub mod body;
 mod events;
 mod interrupted;
@@ -36,6 +37,7 @@ use crate::clock::Timestamp;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
 use crate::login::OWN_COOKIES;
 use crate::login::replay::browser::Mark;
+use crate::login::upstream::{Heard, Watch};
 use crate::message::{Fields, RequestHead, ResponseHead};
 use crate::peer::Peer;
 use crate::route::{self, Route, Routes};
@@ -138,6 +140,8 @@ struct Forward<'g> {
     client: Option<IpAddr>,
     /// Something that is delivered once waits for this upstream: it is taken out of the session first.
     flash: Option<Rc<RefCell<Memo>>>,
+    /// It logs in or out at the application: its answer will tell.
+    watch: Option<Box<Watch>>,
 }
 
 /// What one step hands to the next when there is something to say to the client.
@@ -251,7 +255,7 @@ impl Gateway {
         if let Some(memo) = forward.flash.take() {
             Box::pin(self.deliver(&mut forward, &memo, now)).await?;
         }
-        let Forward { route, upstream, outgoing, body, visitor, client, .. } = forward;
+        let Forward { route, upstream, outgoing, body, visitor, client, watch, .. } = forward;
         let answered = {
             let answered = pin!(upstream.send(&outgoing, body));
             self.in_time(answered).await
@@ -261,11 +265,16 @@ impl Gateway {
             .inspect_err(|_| trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields)))?;
         record.answered();
         let (mut reply, instructions) = self.returned(answer, &visitor);
+        let heard = match watch {
+            Some(watch) => self.hear(&watch, &mut reply, &outgoing, (client, now)),
+            None => Heard::Nothing,
+        };
         if route.access.looks_at_sessions() {
-            if instructions.is_some() || self.sessions().is_due(&visitor) {
+            let is_told = instructions.is_some() || heard != Heard::Nothing;
+            if is_told || self.sessions().is_due(&visitor) {
                 let browser = outgoing.fields.get("user-agent").unwrap_or_default();
                 let occasion = Occasion { now, origin: Origin::of(client, browser) };
-                let settling = self.settle(&mut reply, route, &visitor, instructions, occasion);
+                let settling = self.settle(&mut reply, route, &visitor, (instructions, heard), occasion);
                 Box::pin(settling).await.inspect_err(|_| {
                     trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields));
                 })?;
@@ -351,7 +360,7 @@ impl Gateway {
         trail: &mut Trail,
         record: &mut Record,
     ) -> Result<Forward<'g>, Refusal> {
-        let Approach { route, inbound, body, memo, browser } = approach;
+        let Approach { route, inbound, mut body, memo, browser } = approach;
         record.visitor(&visitor);
         let asking = Asking::with(visitor.session(), inbound.client.ip);
         let pass = match route.access.admit(asking, now) {
@@ -365,6 +374,7 @@ impl Gateway {
             HostHeader::Preserve | HostHeader::Upstream => HostChoice::Preserve,
         };
         let client = inbound.client.ip;
+        let watch = self.watch(&inbound, &mut body);
         let mut outgoing =
             headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
         let mut flash = None;
@@ -375,7 +385,7 @@ impl Gateway {
                 self.tell(&mut outgoing.fields, route, &visitor, &session.data(), &memo, (now, false));
             }
         }
-        Ok(Forward { route, upstream, outgoing, body, visitor, client, flash })
+        Ok(Forward { route, upstream, outgoing, body, visitor, client, flash, watch })
     }
 
     /// How the upstream's answer returns, and what it wants remembered.

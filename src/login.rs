@@ -19,8 +19,9 @@ use crate::login::replay::{Kept, ReplaySettings, Shelf};
 use crate::login::target::return_target;
 use crate::login::text::Language;
 use crate::login::throttle::Throttle;
+use crate::login::upstream::{Application, Heard, Passing, Watch};
 use crate::login::users::{UsersError, UsersSource};
-use crate::message::Fields;
+use crate::message::{Fields, ResponseHead};
 use crate::session::accounts::Accounts;
 use crate::session::origin::Origin;
 use crate::session::record::EndReason;
@@ -31,6 +32,7 @@ mod facts;
 pub mod form;
 pub mod guard;
 pub mod local;
+pub mod looks;
 pub mod page;
 pub mod password;
 mod remembered;
@@ -39,6 +41,7 @@ pub mod settings;
 pub mod target;
 pub mod text;
 pub mod throttle;
+pub mod upstream;
 pub mod users;
 
 pub use facts::facts;
@@ -67,6 +70,8 @@ pub struct Ask<'a> {
     pub origin: Origin,
     /// Whether the browser speaks TLS, to us or to a proxy we trust.
     pub secure: bool,
+    /// The host, in lower case and without port.
+    pub host: &'a str,
     /// What the browser's `Origin` may say: `scheme://host[:port]`, of `public_url` or else of `Host`.
     pub origins: &'a [String],
 }
@@ -82,6 +87,10 @@ pub struct Login {
     remember_name: Duration,
     replay: ReplaySettings,
     shelf: Arc<Shelf>,
+    /// Applications with login pages of their own.
+    applications: Vec<Application>,
+    throttle: Arc<Throttle>,
+    limits: ThrottleSettings,
 }
 
 /// `WWW-Authenticate` of every 401: RFC 9110, section 11.6.1, wants one, and browsers leave a scheme they do not know alone.
@@ -97,18 +106,23 @@ impl Login {
     ) -> Result<Self, UsersError> {
         let prefix = prefix.trim_end_matches('/').to_owned();
         let title = if settings.title.is_empty() { "Cloakroom" } else { &settings.title };
-        let pages = Pages::new(title, &prefix);
+        let pages = Pages::new(&settings.looks, title, &prefix);
         let limits = settings.throttle;
-        let local = settings.local.map(|local| Local::new(local, source, throttle, limits)).transpose()?;
-        let (languages, remember_name) = (settings.languages, settings.remember_name);
+        let Settings { languages, remember_name, replay, applications, .. } = settings;
+        let local =
+            settings.local.map(|local| Local::new(local, source, throttle.clone(), limits)).transpose()?;
+        let shelf = Arc::default();
         Ok(Self {
             prefix,
             languages,
             local,
             pages,
             remember_name,
-            replay: settings.replay,
-            shelf: Arc::default(),
+            replay,
+            shelf,
+            applications,
+            throttle,
+            limits,
         })
     }
 
@@ -124,11 +138,32 @@ impl Login {
     }
 
     /// Where to send somebody who must sign in first, so that they come back to `target` (path and query).
-    pub fn entrance(&self, target: &str) -> String {
-        match return_target(target, &self.prefix) {
-            "/" => format!("{}/login", self.prefix),
-            safe => format!("{}/login?return={}", self.prefix, utf8_percent_encode(safe, NON_ALPHANUMERIC)),
+    pub fn entrance(&self, target: &str, host: Option<&str>) -> String {
+        let target = return_target(target, &self.prefix);
+        let encoded = || utf8_percent_encode(target, NON_ALPHANUMERIC);
+        let elsewhere = self.applications.iter().find_map(|there| Some((there.entrance(host)?, there)));
+        match elsewhere {
+            Some((page, there)) => format!("{page}?{}={}", there.return_parameter, encoded()),
+            None if target == "/" => format!("{}/login", self.prefix),
+            None => format!("{}/login?return={}", self.prefix, encoded()),
         }
+    }
+
+    /// Follows a request to its answer, if it is one that logs in or out at an application.
+    pub fn watch(&self, request: &Passing<'_>) -> Option<Box<Watch>> {
+        if self.applications.is_empty() { None } else { upstream::watch(&self.applications, request) }
+    }
+
+    /// What the answer to such a request means.
+    pub fn hear(
+        &self,
+        watch: &Watch,
+        answer: &mut ResponseHead,
+        client: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Heard {
+        let application = &self.applications[watch.application()];
+        watch.hear(application, answer, (&self.throttle, &self.limits), client, now)
     }
 
     /// The page about a request that waits for its login.
@@ -159,11 +194,15 @@ impl Login {
         let note = match status {
             StatusCode::FORBIDDEN => words.forbidden,
             StatusCode::NOT_FOUND => words.not_found,
+            StatusCode::TOO_MANY_REQUESTS => words.too_many,
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => words.unavailable,
             StatusCode::GATEWAY_TIMEOUT => words.too_slow,
             _ => words.not_carried_out,
         };
-        let reference = format!("{} · {} {request_id}", status.as_u16(), words.reference);
+        let reference = match request_id {
+            "" => status.as_u16().to_string(),
+            id => format!("{} · {} {id}", status.as_u16(), words.reference),
+        };
         let view =
             View { heading: words.problem, note: Some(note), reference: &reference, ..View::default() };
         self.pages.show(Page::Notice, status, language, &view)
@@ -181,6 +220,7 @@ impl Login {
             ("session", &(Method::GET | Method::HEAD)) => desk.session(),
             ("sessions", &(Method::GET | Method::HEAD)) => desk.sessions_page().await,
             ("sessions", &Method::POST) => desk.end_sessions().await,
+            ("logo", &(Method::GET | Method::HEAD)) => desk.logo(),
             ("replay", &(Method::GET | Method::HEAD)) => desk.replay_page(),
             ("login" | "logout" | "sessions" | "replay", _) => desk.not_allowed("GET, HEAD, POST"),
             ("session" | "session/events", _) => desk.not_allowed("GET, HEAD"),
@@ -266,6 +306,7 @@ mod tests {
                 client: self.address.parse().ok(),
                 origin: Origin::default(),
                 secure: true,
+                host: "app.example",
                 origins: &["https://app.example".to_owned()],
             };
             let reply = self.login.answer(ask, &self.sessions, self.now).await;

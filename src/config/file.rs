@@ -12,7 +12,10 @@ use super::brief::{Brief, OneOrMany};
 use super::units::{Count, Duration, Size, Switch};
 
 pub use django::{Django, DjangoBackend, DjangoColumns};
-pub use login::{Local, Login, LoginLanguage, Secret, Throttle, User};
+pub use login::{
+    ApplicationLogin, ApplicationLogout, FailureAnswer, GroupsFrom, Local, Login, LoginLanguage, Logo,
+    Secret, SuccessAnswer, Throttle, User, UserFrom,
+};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
 pub use redis::{Redis, RedisMode};
 pub use route::{Access, EncodedSlash, OnlyMap, Route, RouteSession};

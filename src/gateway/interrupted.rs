@@ -120,7 +120,8 @@ impl Gateway {
         let name = shelf.keep(room, kept, mark, inbound.client.ip, now);
         if let Some(asked) = &mut trail.asked {
             let login = &self.settings.login;
-            asked.waits(login.entrance(&login.replay_page(&name)), cookie);
+            let entrance = login.entrance(&login.replay_page(&name), Some(inbound.host.name()));
+            asked.waits(entrance, cookie);
         }
     }
 

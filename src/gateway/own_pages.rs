@@ -91,6 +91,7 @@ impl Gateway {
             client: inbound.client.ip,
             origin: Origin::of(inbound.client.ip, inbound.fields.get("user-agent").unwrap_or_default()),
             secure,
+            host: inbound.host.name(),
             origins: &origins,
         };
         let Some(fields) = original else {

@@ -79,13 +79,21 @@ impl Asked {
 
     /// Somebody must sign in, and then comes back to the page asked for, unless asking again would do something.
     pub fn needs_login(&mut self, inbound: &Inbound, login: &Login, ended: Option<EndReason>) {
-        let path = inbound.path.as_str();
+        let (path, host) = (inbound.path.as_str(), Some(inbound.host.name()));
         let entrance = match (&inbound.query, self.safe) {
-            (_, false) => login.entrance("/"),
-            (Some(query), true) => login.entrance(&format!("{path}?{query}")),
-            (None, true) => login.entrance(path),
+            (_, false) => login.entrance("/", host),
+            (Some(query), true) => login.entrance(&format!("{path}?{query}"), host),
+            (None, true) => login.entrance(path, host),
         };
         (self.entrance, self.ended) = (Some(entrance), ended);
+    }
+
+    /// The languages of somebody who waits for a page.
+    pub fn languages(&self) -> Option<&str> {
+        match &self.reader {
+            Reader::Person(languages) => languages.as_deref(),
+            Reader::Program => None,
+        }
     }
 
     /// The request waits for its login, whose page is here now.

@@ -56,6 +56,10 @@ impl Desk<'_> {
     /// The form, with a token for this browser; `view` says the rest.
     fn login_form(&self, status: StatusCode, view: &View<'_>) -> Reply {
         if self.login.local.is_none() {
+            let elsewhere = self.login.entrance(view.target, Some(self.ask.host));
+            if !elsewhere.starts_with(&self.login.prefix) {
+                return Reply::see_other(&elsewhere);
+            }
             return self.notice(StatusCode::NOT_FOUND, self.language.words().not_found);
         }
         let shown = Nonce::shown(self.ask.fields, self.ask.secure);
@@ -178,7 +182,7 @@ impl Desk<'_> {
         let words = self.language.words();
         let signed_in = self.ask.visitor.session().zip(self.ask.visitor.identity());
         let Some((session, identity)) = signed_in else {
-            let offer_login = self.login.local.is_some();
+            let offer_login = self.login.local.is_some() || !self.login.applications.is_empty();
             let (heading, note) = (words.sign_out, Some(words.signed_out));
             let view = View { heading, note, offer_login, ..View::default() };
             return self.login.pages.show(Page::Notice, status, self.language, &view);
@@ -242,6 +246,14 @@ impl Desk<'_> {
         };
         let wanted = field(given, "return").filter(|wanted| !wanted.is_empty())?;
         Some(return_target(&wanted, &self.login.prefix).to_owned())
+    }
+
+    /// The operator's picture.
+    pub(super) fn logo(&self) -> Reply {
+        match self.login.pages.logo() {
+            Some(logo) => logo.answer(self.ask.query, self.ask.fields),
+            None => self.notice(StatusCode::NOT_FOUND, self.language.words().not_found),
+        }
     }
 
     /// What the browser's scripts may know of the session. Does not extend it.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::login::looks::Looks;
 use crate::login::replay::ReplaySettings;
+use crate::login::upstream::Application;
 
 /// `login:`
 #[derive(Clone, Debug)]
@@ -22,6 +24,10 @@ pub struct Settings {
     pub throttle: ThrottleSettings,
     /// `login.replay_body` and its like.
     pub replay: ReplaySettings,
+    /// `login.upstream`.
+    pub applications: Vec<Application>,
+    /// `login.pages_dir` and `login.logo`.
+    pub looks: Looks,
 }
 
 impl Default for Settings {
@@ -33,6 +39,8 @@ impl Default for Settings {
             local: None,
             throttle: ThrottleSettings::default(),
             replay: ReplaySettings::default(),
+            applications: Vec::new(),
+            looks: Looks::default(),
         }
     }
 }

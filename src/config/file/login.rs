@@ -15,6 +15,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::config::brief::{Brief, FromWord};
 use crate::config::units::{Duration, Rate, Size, Switch};
 
+mod application;
+mod logo;
+
+pub use application::{
+    ApplicationLogin, ApplicationLogout, FailureAnswer, GroupsFrom, SuccessAnswer, UserFrom,
+};
+pub use logo::Logo;
+
 /// How people log in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map")]
@@ -35,6 +43,12 @@ pub struct Login {
     pub replay_total: Size,
     /// For how long they wait.
     pub replay_for: Duration,
+    /// The application's own login pages.
+    pub upstream: Vec<ApplicationLogin>,
+    /// A directory with templates that take the place of the gateway's own pages, and a `style.css`.
+    pub pages_dir: Option<String>,
+    /// A picture in the place of the title: a file, SVG or PNG, or a map of `file` and `alt`.
+    pub logo: Option<Brief<Logo>>,
 }
 
 impl Default for Login {
@@ -48,6 +62,9 @@ impl Default for Login {
             replay_body: Size(64 << 10),
             replay_total: Size(16 << 20),
             replay_for: Duration::seconds(600),
+            upstream: Vec::new(),
+            pages_dir: None,
+            logo: None,
         }
     }
 }

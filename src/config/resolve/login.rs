@@ -9,7 +9,7 @@ use std::str::FromStr;
 use argon2::password_hash::phc::PasswordHash;
 use secrecy::ExposeSecret;
 
-use super::Context;
+use super::{Context, looks};
 use crate::config::brief::Brief;
 use crate::config::file::{Login, LoginLanguage, Secret, User};
 use crate::config::users;
@@ -66,6 +66,8 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
             per_ip: (given.throttle.per_ip.0, given.throttle.per_ip.1),
         },
         replay: replay(context, given),
+        looks: looks::resolve(context, given),
+        applications: Vec::new(),
     }
 }
 
