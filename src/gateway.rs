@@ -365,7 +365,7 @@ impl Gateway {
         let asking = Asking::with(visitor.session(), inbound.client.ip);
         let pass = match route.access.admit(asking, now) {
             Ok(pass) => pass,
-            Err(denied) => return Err(self.deny(denied, (inbound, body, browser), &visitor, trail)),
+            Err(denied) => return Err(self.deny(denied, (inbound, body, browser), &visitor, (trail, now))),
         };
         let upstream = &self.upstreams[route.upstream];
         record.upstream(upstream.name());

@@ -12,6 +12,8 @@ use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
+use crate::login::circle::Circles;
+use crate::login::circle::obstacle::Obstacle;
 use crate::login::desk::Desk;
 use crate::login::local::Local;
 use crate::login::page::{Page, Pages, View};
@@ -27,6 +29,7 @@ use crate::session::origin::Origin;
 use crate::session::record::EndReason;
 use crate::session::{Sessions, Visitor};
 
+pub mod circle;
 mod desk;
 mod facts;
 pub mod form;
@@ -87,6 +90,7 @@ pub struct Login {
     remember_name: Duration,
     replay: ReplaySettings,
     shelf: Arc<Shelf>,
+    circles: Circles,
     /// Applications with login pages of their own.
     applications: Vec<Application>,
     throttle: Arc<Throttle>,
@@ -120,6 +124,7 @@ impl Login {
             remember_name,
             replay,
             shelf,
+            circles: Circles::default(),
             applications,
             throttle,
             limits,
@@ -138,7 +143,12 @@ impl Login {
     }
 
     /// Where to send somebody who must sign in first, so that they come back to `target` (path and query).
-    pub fn entrance(&self, target: &str, host: Option<&str>) -> String {
+    pub fn entrance(&self, target: &str) -> String {
+        self.entrance_at(target, None)
+    }
+
+    /// The same for a request for this host; applications of other hosts log nobody in there.
+    pub fn entrance_at(&self, target: &str, host: Option<&str>) -> String {
         let target = return_target(target, &self.prefix);
         let encoded = || utf8_percent_encode(target, NON_ALPHANUMERIC);
         let elsewhere = self.applications.iter().find_map(|there| Some((there.entrance(host)?, there)));
@@ -164,6 +174,25 @@ impl Login {
     ) -> Heard {
         let application = &self.applications[watch.application()];
         watch.hear(application, answer, (&self.throttle, &self.limits), client, now)
+    }
+
+    /// Who signs in again and again without a cookie.
+    pub fn circles(&self) -> &Circles {
+        &self.circles
+    }
+
+    /// The page that says what stands in the way of the cookie.
+    pub fn circle_page(
+        &self,
+        (obstacle, attribute): (Obstacle, &str),
+        accept_language: Option<&str>,
+        status: StatusCode,
+    ) -> Reply {
+        let language = Language::choose(self.languages, accept_language);
+        let words = language.words();
+        let (heading, note) = (words.circle.heading, Some(words.circle.about(obstacle)));
+        let view = View { heading, note, reference: attribute, offer_login: true, ..View::default() };
+        self.pages.show(Page::Notice, status, language, &view)
     }
 
     /// The page about a request that waits for its login.

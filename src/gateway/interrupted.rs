@@ -15,6 +15,7 @@ use crate::access::Denied;
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::{Inbound, NormalPath, is_navigation};
+use crate::login::circle::obstacle::{Obstacle, Seen};
 use crate::login::guard::sent_from_here;
 use crate::login::replay::browser::{self, Mark};
 use crate::login::replay::{Kept, changes_something, is_whole_without_fields};
@@ -51,8 +52,11 @@ impl Gateway {
         denied: Denied,
         (inbound, body, browser): (Inbound, RequestBody, Option<Mark>),
         visitor: &Visitor,
-        trail: &mut Trail,
+        (trail, now): (&mut Trail, Timestamp),
     ) -> Refusal {
+        if let Some((obstacle, attribute)) = self.circle(denied, &inbound, visitor, now) {
+            return trail.refused(&inbound, Refusal::Circle(obstacle, attribute));
+        }
         let refusal = trail.refused(&inbound, Refusal::Access(denied));
         trail.denied(denied, &inbound, &self.settings.login, visitor);
         let may_wait = matches!(denied, Denied::LoginNeeded | Denied::LoginTooOld) && self.may_wait(&inbound);
@@ -61,6 +65,29 @@ impl Gateway {
             trail.interrupted = Some(Box::new(Interrupted { inbound, body, browser, user }));
         }
         refusal
+    }
+
+    /// What stands in the way of our cookie, where somebody has signed in again and again and it never came back.
+    fn circle(
+        &self,
+        denied: Denied,
+        inbound: &Inbound,
+        visitor: &Visitor,
+        now: Timestamp,
+    ) -> Option<(Obstacle, String)> {
+        let needs_cookie = denied == Denied::LoginNeeded && !visitor.showed_cookie();
+        if !needs_cookie || inbound.method != Method::GET || !is_navigation(&inbound.fields) {
+            return None;
+        }
+        let circles = self.settings.login.circles();
+        if !circles.sent_back(inbound.client.ip, &inbound.fields, now) {
+            return None;
+        }
+        let cookie = &self.sessions().settings().cookie;
+        let (host, path, fields) = (inbound.host.name(), inbound.path.as_str(), &inbound.fields);
+        let seen = Seen { host, path, fields, secure: inbound.client.scheme == Scheme::Https };
+        let obstacle = Obstacle::find(cookie, &seen);
+        Some((obstacle, obstacle.attribute(cookie)))
     }
 
     /// Whether a request is worth keeping: a page of this very site sent it, and it means the same without what is not kept.
@@ -120,7 +147,7 @@ impl Gateway {
         let name = shelf.keep(room, kept, mark, inbound.client.ip, now);
         if let Some(asked) = &mut trail.asked {
             let login = &self.settings.login;
-            let entrance = login.entrance(&login.replay_page(&name), Some(inbound.host.name()));
+            let entrance = login.entrance_at(&login.replay_page(&name), Some(inbound.host.name()));
             asked.waits(entrance, cookie);
         }
     }

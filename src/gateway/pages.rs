@@ -25,6 +25,10 @@ pub fn refusal(
     }
     let Reply { mut head, body } = match asked {
         Some(Asked { reader: Reader::Person(languages), .. }) => {
+            if let Refusal::Circle(obstacle, attribute) = refusal {
+                let page = login.circle_page((*obstacle, attribute), languages.as_deref(), status);
+                return (page.head, page.body);
+            }
             login.sorry(status, languages.as_deref(), request_id)
         }
         _ => {
@@ -81,9 +85,9 @@ impl Asked {
     pub fn needs_login(&mut self, inbound: &Inbound, login: &Login, ended: Option<EndReason>) {
         let (path, host) = (inbound.path.as_str(), Some(inbound.host.name()));
         let entrance = match (&inbound.query, self.safe) {
-            (_, false) => login.entrance("/", host),
-            (Some(query), true) => login.entrance(&format!("{path}?{query}"), host),
-            (None, true) => login.entrance(path, host),
+            (_, false) => login.entrance_at("/", host),
+            (Some(query), true) => login.entrance_at(&format!("{path}?{query}"), host),
+            (None, true) => login.entrance_at(path, host),
         };
         (self.entrance, self.ended) = (Some(entrance), ended);
     }

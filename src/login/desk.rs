@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
+use crate::login::circle::obstacle::Obstacle;
 use crate::login::form::field;
 use crate::login::guard::{Nonce, sent_from_here};
 use crate::login::local::Outcome;
@@ -56,7 +57,7 @@ impl Desk<'_> {
     /// The form, with a token for this browser; `view` says the rest.
     fn login_form(&self, status: StatusCode, view: &View<'_>) -> Reply {
         if self.login.local.is_none() {
-            let elsewhere = self.login.entrance(view.target, Some(self.ask.host));
+            let elsewhere = self.login.entrance_at(view.target, Some(self.ask.host));
             if !elsewhere.starts_with(&self.login.prefix) {
                 return Reply::see_other(&elsewhere);
             }
@@ -107,6 +108,9 @@ impl Desk<'_> {
             )
         };
         let nonce = Nonce::shown(self.ask.fields, self.ask.secure);
+        if nonce.is_none() && self.login.circles.without_cookie(self.ask.client, self.ask.fields, self.now) {
+            return self.circle();
+        }
         if !nonce.is_some_and(|nonce| nonce.matches(self.sessions.keys(), &text("token"))) {
             return again(StatusCode::FORBIDDEN, words.stale);
         }
@@ -147,6 +151,7 @@ impl Desk<'_> {
             client = self.client(),
             "signed in"
         );
+        self.login.circles.signed_in(self.ask.client, self.ask.fields, self.now);
         let reply = Reply::see_other(return_target(target, &self.login.prefix))
             .with_tickets(&tickets)
             .with("Set-Cookie", Nonce::take_back(self.ask.secure));
@@ -156,6 +161,14 @@ impl Desk<'_> {
             Some(cookie) => reply.with("Set-Cookie", cookie),
             None => self.with_name_taken_back(reply),
         }
+    }
+
+    /// No cookie of ours comes back to this form, not even the one that only goes with it.
+    fn circle(&self) -> Reply {
+        let cookie = &self.sessions.settings().cookie.name;
+        tracing::warn!(client = self.client(), "a login goes round in circles: the browser sends no cookie");
+        let languages = self.ask.fields.text("accept-language");
+        self.login.circle_page((Obstacle::Blocked, cookie), languages, StatusCode::FORBIDDEN)
     }
 
     /// The user name this browser remembers, where it may.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use minijinja::{Value, context};
 
 use crate::login::Languages;
+use crate::login::circle::obstacle::Obstacle;
 use crate::session::record::EndReason;
 
 mod english;
@@ -124,6 +125,8 @@ pub struct Words {
     pub not_allowed: &'static str,
     /// The body is no form.
     pub no_form: &'static str,
+    /// Where a login goes round in circles.
+    pub(super) circle: Circle,
     /// What the page of a request that waits says.
     pub(super) again: Again,
     idle: &'static str,
@@ -133,6 +136,34 @@ pub struct Words {
     evicted: &'static str,
     theft: &'static str,
     disabled: &'static str,
+}
+
+/// What is said where a login goes round in circles: what stands in the way of the cookie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circle {
+    pub(super) heading: &'static str,
+    prefix: &'static str,
+    secure: &'static str,
+    domain: &'static str,
+    path: &'static str,
+    same_site_none: &'static str,
+    same_site_strict: &'static str,
+    blocked: &'static str,
+}
+
+impl Circle {
+    /// The sentence about it.
+    pub(super) const fn about(&self, obstacle: Obstacle) -> &'static str {
+        match obstacle {
+            Obstacle::Prefix => self.prefix,
+            Obstacle::Secure => self.secure,
+            Obstacle::Domain => self.domain,
+            Obstacle::Path => self.path,
+            Obstacle::SameSiteNone => self.same_site_none,
+            Obstacle::SameSiteStrict => self.same_site_strict,
+            Obstacle::Blocked => self.blocked,
+        }
+    }
 }
 
 /// The words of the page about a request that waits for its login.

@@ -123,7 +123,7 @@ impl Desk<'_> {
 
     /// To the login, and back to a page. It is a GET from here on.
     fn to_login_for(&self, target: &str) -> Reply {
-        Reply::see_other(&self.login.entrance(target, Some(self.ask.host)))
+        Reply::see_other(&self.login.entrance_at(target, Some(self.ask.host)))
     }
 }
 
