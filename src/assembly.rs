@@ -18,6 +18,7 @@ use crate::gateway::access_log::{self, AccessLog};
 use crate::gateway::settings::Settings;
 use crate::gateway::watchers::Watchers;
 use crate::headers::OurCookies;
+use crate::login::replay::Shelf;
 use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
 use crate::login::{Login, OWN_COOKIES};
@@ -63,6 +64,7 @@ pub struct Running {
     present: Arc<Present>,
     chores: Chores,
     throttle: Arc<Throttle>,
+    shelf: Arc<Shelf>,
     watchers: Arc<Watchers>,
     access_log: Arc<AccessLog>,
     log_settings: access_log::Settings,
@@ -78,12 +80,12 @@ impl Running {
     pub fn start(config: Config, clock: Clock) -> Result<Self, AssemblyError> {
         let keeper = Arc::new(keeping::keeper(&config.session, config.storage.clone(), &clock)?);
         let throttle = Arc::new(Throttle::new());
-        let watchers = Arc::default();
+        let (watchers, shelf) = (Arc::default(), Arc::default());
         let log_settings = config.access_log.clone();
         let access_log = Arc::new(AccessLog::open(&log_settings).map_err(AssemblyError::AccessLog)?);
         let (workers, listeners, drain) = (config.workers, config.listeners.clone(), config.timeouts.drain);
         let (store, admin) = (config.session.store, config.admin.clone());
-        let settings = settings(config, &keeper, &throttle, &watchers, &access_log, &clock)?;
+        let settings = settings(config, &keeper, (&throttle, &shelf), &watchers, &access_log, &clock)?;
         let present = Arc::new(Present::from_pointee((settings.sessions.clone(), settings.login.clone())));
         let current = Arc::new(ArcSwap::new(settings.sessions.clone()));
         let token =
@@ -100,6 +102,7 @@ impl Running {
             present,
             chores,
             throttle,
+            shelf,
             watchers,
             access_log,
             log_settings,
@@ -128,8 +131,8 @@ impl Running {
         let admin = if moves { start_admin(wanted.as_ref(), &self.subjects)? } else { None };
         let (log_settings, listeners, drain) =
             (config.access_log.clone(), config.listeners.clone(), config.timeouts.drain);
-        let settings =
-            settings(config, &self.keeper, &self.throttle, &self.watchers, &access_log, &self.clock)?;
+        let kept = (&self.throttle, &self.shelf);
+        let settings = settings(config, &self.keeper, kept, &self.watchers, &access_log, &self.clock)?;
         self.server.reload(&listeners, &settings)?;
         if let Some(shared) = self.keeper.shared() {
             shared.set_lifetime(*settings.sessions.lifetime());
@@ -193,7 +196,7 @@ fn start_admin(
 fn settings(
     config: Config,
     keeper: &Arc<Keeper>,
-    throttle: &Arc<Throttle>,
+    (throttle, shelf): (&Arc<Throttle>, &Arc<Shelf>),
     watchers: &Arc<Watchers>,
     access_log: &Arc<AccessLog>,
     clock: &Clock,
@@ -207,7 +210,7 @@ fn settings(
     let users_file = config.login.local.as_ref().and_then(|local| local.users_file.clone());
     let source = users_file.map(users_source);
     let login = Login::new(config.login, &config.reserved_prefix, source, throttle.clone())?;
-    let login = Arc::new(login);
+    let login = Arc::new(login.with_shelf(shelf.clone()));
     let our_cookies = OurCookies::new(&config.session.cookie.name, &OWN_COOKIES);
     Ok(Arc::new(Settings {
         our_cookies,

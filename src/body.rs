@@ -16,6 +16,7 @@ use http_body::{Body as _, Frame};
 
 use crate::deadline::Deadline;
 use crate::headers::Rules;
+use crate::login::upstream::tap::Tap;
 use crate::message::Fields;
 use crate::wire::WireError;
 use crate::wire::framing::Framing;
@@ -32,6 +33,7 @@ pub struct RequestBody {
     stall: Deadline,
     stall_after: Duration,
     rules: Option<Rc<Rules>>,
+    tap: Option<Rc<RefCell<Tap>>>,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,7 @@ enum Source {
     Nothing,
     Http1(Rc<RefCell<Link>>),
     Http2(RecvStream),
+    Whole(Option<Bytes>),
 }
 
 impl RequestBody {
@@ -59,6 +62,14 @@ impl RequestBody {
         }
     }
 
+    /// A body that is there already.
+    pub fn whole(bytes: Bytes) -> Self {
+        match bytes.len() as u64 {
+            0 => Self::new(Source::Nothing, Framing::Empty),
+            length => Self::new(Source::Whole(Some(bytes)), Framing::Length(length)),
+        }
+    }
+
     fn new(source: Source, framing: Framing) -> Self {
         let stall = Deadline::default();
         Self {
@@ -70,6 +81,7 @@ impl RequestBody {
             stall,
             stall_after: Duration::ZERO,
             rules: None,
+            tap: None,
         }
     }
 
@@ -96,6 +108,11 @@ impl RequestBody {
     /// Counts its bytes for somebody who outlives it.
     pub fn count_for(&mut self, counter: Option<Rc<Cell<u64>>>) {
         self.counter = counter;
+    }
+
+    /// Has its pieces looked at as they pass.
+    pub fn tap(&mut self, tap: Option<Rc<RefCell<Tap>>>) {
+        self.tap = tap;
     }
 
     /// Passes an interim response of the upstream on to the client; HTTP/2 clients do without.
@@ -138,6 +155,7 @@ impl RequestBody {
             Source::Http1(_) if self.framing == Framing::Empty => Poll::Ready(None),
             Source::Http1(link) => link.borrow_mut().poll_body(cx),
             Source::Http2(stream) => poll_stream(stream, cx).map_err(|_| WireError::Truncated),
+            Source::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
@@ -146,6 +164,9 @@ impl RequestBody {
             self.received += data.len() as u64;
             if let Some(counter) = &self.counter {
                 counter.set(self.received);
+            }
+            if let Some(tap) = &self.tap {
+                tap.borrow_mut().pass(data);
             }
             if self.limit != 0 && self.received > self.limit {
                 return Err(WireError::BodyTooLarge);
@@ -200,6 +221,7 @@ impl http_body::Body for RequestBody {
         match &self.source {
             Source::Http1(link) => link.borrow().receiver.is_done(),
             Source::Nothing => true,
+            Source::Whole(bytes) => bytes.is_none(),
             Source::Http2(stream) => stream.is_end_stream(),
         }
     }

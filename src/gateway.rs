@@ -6,8 +6,10 @@
 //! gateway, so nothing here is locked or shared.
 
 pub mod access_log;
+mod application_login;
 pub mod body;
 mod events;
+mod interrupted;
 mod isolate;
 mod live;
 mod memory;
@@ -34,6 +36,8 @@ use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
 use crate::login::OWN_COOKIES;
+use crate::login::replay::browser::Mark;
+use crate::login::upstream::{Heard, Watch};
 use crate::message::{Fields, RequestHead, ResponseHead};
 use crate::peer::Peer;
 use crate::route::{self, Route, Routes};
@@ -45,7 +49,7 @@ use crate::upstream::{HostHeader, Upstream};
 use body::Body;
 use isolate::isolate;
 use live::Live;
-use own_pages::Visit;
+use own_pages::{Visit, Visited};
 use pages::Asked;
 use record::Record;
 use refusal::Refusal;
@@ -103,6 +107,12 @@ enum Decision<'g> {
     Reply(Reply),
     /// It is for one of our own pages.
     OwnPage(Box<Visit>),
+    /// It is for an application.
+    Goes(Course<'g>),
+}
+
+/// How a request comes to an application.
+enum Course<'g> {
     /// It goes to an upstream, once it is known who asks: the cookies that tell.
     Approach(Box<Approach<'g>>, Presented),
     /// It goes to an upstream.
@@ -115,6 +125,8 @@ struct Approach<'g> {
     inbound: Inbound,
     body: RequestBody,
     memo: Rc<RefCell<Memo>>,
+    /// What binds requests that wait for a login to the browser, where it has such a cookie.
+    browser: Option<Mark>,
 }
 
 /// A request on its way to an upstream.
@@ -128,6 +140,8 @@ struct Forward<'g> {
     client: Option<IpAddr>,
     /// Something that is delivered once waits for this upstream: it is taken out of the session first.
     flash: Option<Rc<RefCell<Memo>>>,
+    /// It logs in or out at the application: its answer will tell.
+    watch: Option<Box<Watch>>,
 }
 
 /// What one step hands to the next when there is something to say to the client.
@@ -187,6 +201,9 @@ impl Gateway {
             let answer = pin!(self.answer(arrival, now, &mut trail, &mut record));
             isolate(answer).await.unwrap_or(Err(Refusal::Defect))
         };
+        if trail.interrupted.is_some() {
+            Box::pin(self.keep(&mut trail, now)).await;
+        }
         let (Reply { keeps, mut head, body, tunnel }, close) = match reply {
             Ok(reply) => (reply, false),
             Err(refusal) => (self.refused(&refusal, &mut trail, &mut record), refusal.ends_connection()),
@@ -217,21 +234,28 @@ impl Gateway {
         trail: &mut Trail,
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
-        let mut forward = match self.decide(arrival, now, trail, record)? {
+        let course = match self.decide(arrival, now, trail, record)? {
             Decision::Reply(reply) => return Ok(reply),
+            Decision::Goes(course) => course,
             Decision::OwnPage(visit) => {
-                return self.in_time(Box::pin(self.page(*visit, now, record)).as_mut()).await?;
+                let mut visited = Box::pin(self.page(*visit, now, trail, record));
+                match self.in_time(visited.as_mut()).await?? {
+                    Visited::Reply(reply) => return Ok(reply),
+                    Visited::Goes(course) => course,
+                }
             }
-            Decision::Approach(approach, shown) => {
+        };
+        let mut forward = match course {
+            Course::Approach(approach, shown) => {
                 let visitor = Box::pin(self.enquire(&approach, &shown, now, trail)).await?;
                 self.admit(*approach, visitor, now, trail, record)?
             }
-            Decision::Forward(forward) => forward,
+            Course::Forward(forward) => forward,
         };
         if let Some(memo) = forward.flash.take() {
             Box::pin(self.deliver(&mut forward, &memo, now)).await?;
         }
-        let Forward { route, upstream, outgoing, body, visitor, client, .. } = forward;
+        let Forward { route, upstream, outgoing, body, visitor, client, watch, .. } = forward;
         let answered = {
             let answered = pin!(upstream.send(&outgoing, body));
             self.in_time(answered).await
@@ -241,11 +265,16 @@ impl Gateway {
             .inspect_err(|_| trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields)))?;
         record.answered();
         let (mut reply, instructions) = self.returned(answer, &visitor);
+        let heard = match watch {
+            Some(watch) => self.hear(&watch, &mut reply, &outgoing, (client, now)),
+            None => Heard::Nothing,
+        };
         if route.access.looks_at_sessions() {
-            if instructions.is_some() || self.sessions().is_due(&visitor) {
+            let is_told = instructions.is_some() || heard != Heard::Nothing;
+            if is_told || self.sessions().is_due(&visitor) {
                 let browser = outgoing.fields.get("user-agent").unwrap_or_default();
                 let occasion = Occasion { now, origin: Origin::of(client, browser) };
-                let settling = self.settle(&mut reply, route, &visitor, instructions, occasion);
+                let settling = self.settle(&mut reply, route, &visitor, (instructions, heard), occasion);
                 Box::pin(settling).await.inspect_err(|_| {
                     trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields));
                 })?;
@@ -274,7 +303,7 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<Decision<'_>, Refusal> {
         let Arrival { head, mut body, peer, memo, redirect_to_https } = *arrival;
-        let mut inbound = headers::inbound(head, &peer, &self.rules, request_id::fresh)?;
+        let inbound = headers::inbound(head, &peer, &self.rules, request_id::fresh)?;
         trail.follow(&inbound);
         record.request(&inbound);
         if redirect_to_https {
@@ -284,26 +313,41 @@ impl Gateway {
         let restricted = body.restrict(limits.0, limits.1, self.rules.clone());
         restricted.map_err(|error| trail.refused(&inbound, Refusal::Wire(error)))?;
         body.count_for(record.received());
-        if let Some(page) = self.own_page(inbound.path.as_str()) {
-            let page = page.to_owned();
+        let page = self.own_page(inbound.path.as_str()).map(str::to_owned);
+        let page = page.or_else(|| self.may_be_word(&inbound, &body).then(|| interrupted::PAGE.to_owned()));
+        if let Some(page) = page {
             trail.asked = Some(Asked::of(&inbound.method, &inbound.fields));
             return Ok(Decision::OwnPage(Box::new(Visit { page, inbound, body, memo })));
         }
+        self.course(inbound, body, memo, now, trail, record).map(Decision::Goes)
+    }
+
+    /// Where to, and who asks, if that can be said at once.
+    fn course(
+        &self,
+        mut inbound: Inbound,
+        body: RequestBody,
+        memo: Rc<RefCell<Memo>>,
+        now: Timestamp,
+        trail: &mut Trail,
+        record: &mut Record,
+    ) -> Result<Course<'_>, Refusal> {
         let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method);
         let route = route.map_err(|none| trail.refused(&inbound, none.into()))?;
         record.route(&route.name);
+        let browser = self.browser(&inbound);
         let shown = self.take_cookies(&mut inbound);
-        let approach = Approach { route, inbound, body, memo };
+        let approach = Approach { route, inbound, body, memo, browser };
         if !route.access.looks_at_sessions() {
-            return self.admit(approach, Visitor::nobody(), now, trail, record).map(Decision::Forward);
+            return self.admit(approach, Visitor::nobody(), now, trail, record).map(Course::Forward);
         }
         let recognition =
             self.sessions().recognise(&shown, &mut approach.memo.borrow_mut(), now, route.activity);
         match recognition {
             Recognition::Is(visitor) => {
-                self.admit(approach, visitor, now, trail, record).map(Decision::Forward)
+                self.admit(approach, visitor, now, trail, record).map(Course::Forward)
             }
-            Recognition::Unsure => Ok(Decision::Approach(Box::new(approach), shown)),
+            Recognition::Unsure => Ok(Course::Approach(Box::new(approach), shown)),
         }
     }
 
@@ -316,15 +360,14 @@ impl Gateway {
         trail: &mut Trail,
         record: &mut Record,
     ) -> Result<Forward<'g>, Refusal> {
-        let Approach { route, inbound, body, memo } = approach;
+        let Approach { route, inbound, mut body, memo, browser } = approach;
         record.visitor(&visitor);
         let method = inbound.method.clone();
         let asking = Asking::with(visitor.session(), inbound.client.ip, &method);
-        let pass = route.access.admit(asking, now).map_err(|denied| {
-            let refusal = trail.refused(&inbound, Refusal::Access(denied));
-            trail.denied(denied, &inbound, &self.settings.login, &visitor);
-            refusal
-        })?;
+        let pass = match route.access.admit(asking, now) {
+            Ok(pass) => pass,
+            Err(denied) => return Err(self.deny(denied, (inbound, body, browser), &visitor, (trail, now))),
+        };
         let upstream = &self.upstreams[route.upstream];
         record.upstream(upstream.name());
         let host = match upstream.host() {
@@ -332,6 +375,7 @@ impl Gateway {
             HostHeader::Preserve | HostHeader::Upstream => HostChoice::Preserve,
         };
         let client = inbound.client.ip;
+        let watch = self.watch(&inbound, &mut body);
         let mut outgoing =
             headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
         let mut flash = None;
@@ -342,7 +386,7 @@ impl Gateway {
                 self.tell(&mut outgoing.fields, route, &visitor, &session.data(), &memo, (now, false));
             }
         }
-        Ok(Forward { route, upstream, outgoing, body, visitor, client, flash })
+        Ok(Forward { route, upstream, outgoing, body, visitor, client, flash, watch })
     }
 
     /// How the upstream's answer returns, and what it wants remembered.

@@ -12,21 +12,26 @@ use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
+use crate::login::circle::Circles;
+use crate::login::circle::obstacle::Obstacle;
 use crate::login::desk::Desk;
 use crate::login::ldap::Ldap;
 use crate::login::local::Local;
 use crate::login::page::{Page, Pages, View};
 use crate::login::passwords::{Method as PasswordMethod, Passwords};
+use crate::login::replay::{Kept, ReplaySettings, Shelf};
 use crate::login::target::return_target;
 use crate::login::text::Language;
 use crate::login::throttle::Throttle;
+use crate::login::upstream::{Application, Heard, Passing, Watch};
 use crate::login::users::{UsersError, UsersSource};
-use crate::message::Fields;
+use crate::message::{Fields, ResponseHead};
 use crate::session::accounts::Accounts;
 use crate::session::origin::Origin;
 use crate::session::record::EndReason;
 use crate::session::{Sessions, Visitor};
 
+pub mod circle;
 mod desk;
 mod facts;
 pub mod form;
@@ -34,16 +39,19 @@ pub mod guard;
 pub mod issuer;
 pub mod ldap;
 pub mod local;
+pub mod looks;
 pub mod outside;
 pub mod page;
 pub mod password;
 pub mod passwords;
 mod remembered;
+pub mod replay;
 pub mod settings;
 pub mod target;
 pub mod text;
 pub mod throttle;
 pub mod token;
+pub mod upstream;
 pub mod users;
 
 pub use facts::facts;
@@ -72,6 +80,8 @@ pub struct Ask<'a> {
     pub origin: Origin,
     /// Whether the browser speaks TLS, to us or to a proxy we trust.
     pub secure: bool,
+    /// The host, in lower case and without port.
+    pub host: &'a str,
     /// What the browser's `Origin` may say: `scheme://host[:port]`, of `public_url` or else of `Host`.
     pub origins: &'a [String],
 }
@@ -85,6 +95,13 @@ pub struct Login {
     pages: Pages,
     /// For how long browsers remember a user name, where people want that.
     remember_name: Duration,
+    replay: ReplaySettings,
+    shelf: Arc<Shelf>,
+    circles: Circles,
+    /// Applications with login pages of their own.
+    applications: Vec<Application>,
+    throttle: Arc<Throttle>,
+    limits: ThrottleSettings,
 }
 
 /// `WWW-Authenticate` of every 401: RFC 9110, section 11.6.1, wants one, and browsers leave a scheme they do not know alone.
@@ -110,15 +127,34 @@ impl Login {
     ) -> Result<Self, UsersError> {
         let prefix = prefix.trim_end_matches('/').to_owned();
         let title = if settings.title.is_empty() { "Cloakroom" } else { &settings.title };
-        let pages = Pages::new(title, &prefix);
+        let pages = Pages::new(&settings.looks, title, &prefix);
         let limits = settings.throttle;
         let local = settings.local.map(|local| Local::new(local, source)).transpose()?;
         let ldap = settings.ldap.as_ref().map(Ldap::new).transpose()?;
         let methods = local.map(PasswordMethod::Local).into_iter().chain(ldap.map(PasswordMethod::Ldap));
         let methods: Vec<_> = methods.collect();
-        let passwords = (!methods.is_empty()).then(|| Passwords::new(methods, throttle, limits));
-        let (languages, remember_name) = (settings.languages, settings.remember_name);
-        Ok(Self { prefix, languages, passwords, pages, remember_name })
+        let passwords = (!methods.is_empty()).then(|| Passwords::new(methods, throttle.clone(), limits));
+        let Settings { languages, remember_name, replay, applications, .. } = settings;
+        let shelf = Arc::default();
+        Ok(Self {
+            prefix,
+            languages,
+            passwords,
+            pages,
+            remember_name,
+            replay,
+            shelf,
+            circles: Circles::default(),
+            applications,
+            throttle,
+            limits,
+        })
+    }
+
+    /// The same with requests that wait on this shelf, which outlives a configuration.
+    #[must_use]
+    pub fn with_shelf(self, shelf: Arc<Shelf>) -> Self {
+        Self { shelf, ..self }
     }
 
     /// How often the people who may log in have changed since the start.
@@ -128,10 +164,76 @@ impl Login {
 
     /// Where to send somebody who must sign in first, so that they come back to `target` (path and query).
     pub fn entrance(&self, target: &str) -> String {
-        match return_target(target, &self.prefix) {
-            "/" => format!("{}/login", self.prefix),
-            safe => format!("{}/login?return={}", self.prefix, utf8_percent_encode(safe, NON_ALPHANUMERIC)),
+        self.entrance_at(target, None)
+    }
+
+    /// The same for a request for this host; applications of other hosts log nobody in there.
+    pub fn entrance_at(&self, target: &str, host: Option<&str>) -> String {
+        let target = return_target(target, &self.prefix);
+        let encoded = || utf8_percent_encode(target, NON_ALPHANUMERIC);
+        let elsewhere = self.applications.iter().find_map(|there| Some((there.entrance(host)?, there)));
+        match elsewhere {
+            Some((page, there)) => format!("{page}?{}={}", there.return_parameter, encoded()),
+            None if target == "/" => format!("{}/login", self.prefix),
+            None => format!("{}/login?return={}", self.prefix, encoded()),
         }
+    }
+
+    /// Follows a request to its answer, if it is one that logs in or out at an application.
+    pub fn watch(&self, request: &Passing<'_>) -> Option<Box<Watch>> {
+        if self.applications.is_empty() { None } else { upstream::watch(&self.applications, request) }
+    }
+
+    /// What the answer to such a request means.
+    pub fn hear(
+        &self,
+        watch: &Watch,
+        answer: &mut ResponseHead,
+        client: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Heard {
+        let application = &self.applications[watch.application()];
+        watch.hear(application, answer, (&self.throttle, &self.limits), client, now)
+    }
+
+    /// Who signs in again and again without a cookie.
+    pub fn circles(&self) -> &Circles {
+        &self.circles
+    }
+
+    /// The page that says what stands in the way of the cookie.
+    pub fn circle_page(
+        &self,
+        (obstacle, attribute): (Obstacle, &str),
+        accept_language: Option<&str>,
+        status: StatusCode,
+    ) -> Reply {
+        let language = Language::choose(self.languages, accept_language);
+        let words = language.words();
+        let (heading, note) = (words.circle.heading, Some(words.circle.about(obstacle)));
+        let view = View { heading, note, reference: attribute, offer_login: true, ..View::default() };
+        self.pages.show(Page::Notice, status, language, &view)
+    }
+
+    /// The page about a request that waits for its login.
+    pub fn replay_page(&self, name: &str) -> String {
+        format!("{}/replay?request={name}", self.prefix)
+    }
+
+    /// Whether requests can wait for a login.
+    pub fn keeps_requests(&self) -> bool {
+        self.replay.body > 0
+    }
+
+    /// Where requests wait, and how.
+    pub fn shelf(&self) -> (&Shelf, &ReplaySettings) {
+        (&self.shelf, &self.replay)
+    }
+
+    /// The request that is to be sent after all, or the page that the form of its page leads to instead.
+    pub fn resume(&self, ask: &Ask<'_>, sessions: &Sessions, now: Timestamp) -> Result<Kept, Box<Reply>> {
+        let language = Language::choose(self.languages, ask.fields.text("accept-language"));
+        Desk { login: self, ask, sessions, language, now }.resume()
     }
 
     /// The page for a request that came to nothing, in the same looks and language as the others.
@@ -141,11 +243,15 @@ impl Login {
         let note = match status {
             StatusCode::FORBIDDEN => words.forbidden,
             StatusCode::NOT_FOUND => words.not_found,
+            StatusCode::TOO_MANY_REQUESTS => words.too_many,
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => words.unavailable,
             StatusCode::GATEWAY_TIMEOUT => words.too_slow,
             _ => words.not_carried_out,
         };
-        let reference = format!("{} · {} {request_id}", status.as_u16(), words.reference);
+        let reference = match request_id {
+            "" => status.as_u16().to_string(),
+            id => format!("{} · {} {id}", status.as_u16(), words.reference),
+        };
         let view =
             View { heading: words.problem, note: Some(note), reference: &reference, ..View::default() };
         self.pages.show(Page::Notice, status, language, &view)
@@ -163,11 +269,18 @@ impl Login {
             ("session", &(Method::GET | Method::HEAD)) => desk.session(),
             ("sessions", &(Method::GET | Method::HEAD)) => desk.sessions_page().await,
             ("sessions", &Method::POST) => desk.end_sessions().await,
-            ("login" | "logout" | "sessions", _) => desk.not_allowed("GET, HEAD, POST"),
+            ("logo", &(Method::GET | Method::HEAD)) => desk.logo(),
+            ("replay", &(Method::GET | Method::HEAD)) => desk.replay_page(),
+            ("login" | "logout" | "sessions" | "replay", _) => desk.not_allowed("GET, HEAD, POST"),
             ("session" | "session/events", _) => desk.not_allowed("GET, HEAD"),
             _ => desk.notice(StatusCode::NOT_FOUND, language.words().not_found),
         }
     }
+}
+
+/// Whether a form is the word that a request is to be sent which waited for its login.
+pub fn is_word(form: &[u8]) -> bool {
+    form::field(form, desk::NAME_FIELD).is_some()
 }
 
 impl Accounts for Login {
@@ -242,6 +355,7 @@ mod tests {
                 client: self.address.parse().ok(),
                 origin: Origin::default(),
                 secure: true,
+                host: "app.example",
                 origins: &["https://app.example".to_owned()],
             };
             let reply = self.login.answer(ask, &self.sessions, self.now).await;

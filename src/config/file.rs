@@ -14,7 +14,10 @@ use super::units::{Count, Duration, Size, Switch};
 pub use access::{Access, Condition, OnlyMap, Words};
 pub use django::{Django, DjangoBackend, DjangoColumns};
 pub use ldap::{Ldap, LdapAttributes};
-pub use login::{Local, Login, LoginLanguage, Secret, Throttle, User};
+pub use login::{
+    ApplicationLogin, ApplicationLogout, FailureAnswer, GroupsFrom, Local, Login, LoginLanguage, Logo,
+    Secret, SuccessAnswer, Throttle, User, UserFrom,
+};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
 pub use redis::{Redis, RedisMode};
 pub use route::{EncodedSlash, Route, RouteSession};

@@ -15,6 +15,7 @@ use crate::peer::Scheme;
 
 mod access;
 mod admin;
+mod application;
 mod certificate;
 mod django;
 mod headers;
@@ -22,6 +23,7 @@ mod keys;
 mod ldap;
 mod listen;
 pub(super) mod login;
+mod looks;
 mod people;
 mod public_url;
 mod redis;
@@ -104,9 +106,10 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let upstreams = upstreams::resolve(context, file, &listeners);
     let reserved_prefix = routes::reserved_prefix(context, file.reserved_prefix.as_deref());
     let routes = routes::resolve(context, file, &upstreams, &reserved_prefix);
-    let login = login::resolve(context, &file.login);
+    let mut login = login::resolve(context, &file.login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
+    login.applications = application::resolve(context, &file.login.upstream, &routes, session.store);
     people::check(context, file, &routes, &login, session.store);
     let storage = storage::resolve(context, &file.session, session.store);
     let own_tls = listeners.iter().any(|listener| listener.tls.is_some());

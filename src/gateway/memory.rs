@@ -10,10 +10,11 @@ use std::rc::Rc;
 use super::refusal::Refusal;
 use super::{Approach, Forward, Gateway, Reply, Trail, WITH_COOKIE};
 use crate::clock::Timestamp;
+use crate::login::upstream::Heard;
 use crate::message::{Fields, RequestHead, ResponseHead};
 use crate::route::Route;
 use crate::session::data::Data;
-use crate::session::protocol::{self, Hearing, Told, Wishes};
+use crate::session::protocol::{self, Hearing, Scope, Told, Wishes};
 use crate::session::{Memo, Occasion, Presented, Settled, Visitor};
 
 impl Gateway {
@@ -91,11 +92,11 @@ impl Gateway {
         reply: &mut Reply,
         route: &Route,
         visitor: &Visitor,
-        instructions: Option<Box<Fields>>,
+        (instructions, heard): (Option<Box<Fields>>, Heard),
         occasion: Occasion,
     ) -> Result<(), Refusal> {
         let sessions = self.sessions();
-        let wishes = match instructions {
+        let mut wishes = match instructions {
             None => Wishes::default(),
             Some(instructions) => {
                 let hearing = Hearing {
@@ -112,6 +113,11 @@ impl Gateway {
                 wishes
             }
         };
+        match heard {
+            Heard::Login(identity) => wishes.login = Some(identity),
+            Heard::Logout => wishes.logout = Some(Scope::This),
+            Heard::Nothing | Heard::TooMany(_) => {}
+        }
         let Settled { tickets, logged_out } =
             sessions.settle(visitor, wishes, occasion).await.map_err(Refusal::Store)?;
         for ticket in &tickets {

@@ -10,13 +10,12 @@ use super::events::Events;
 use super::pages::{self, Asked};
 use super::record::Record;
 use super::refusal::Refusal;
-use super::{Gateway, OURS, Reply};
+use super::{Course, Gateway, OURS, Reply, Trail, interrupted};
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::Inbound;
-use crate::login::Ask;
+use crate::login::{self, Ask};
 use crate::message::ResponseHead;
-use crate::peer::Scheme;
 use crate::session::origin::Origin;
 use crate::session::{Memo, Recognition, Visitor};
 
@@ -38,6 +37,14 @@ pub(super) struct Visit {
     pub memo: Rc<RefCell<Memo>>,
 }
 
+/// What came of a visit.
+pub(super) enum Visited<'g> {
+    /// A page.
+    Reply(Reply),
+    /// A request that waited for a login, or one that only looked like the word for that, on its way.
+    Goes(Course<'g>),
+}
+
 impl Gateway {
     /// The page asked for, if the path is one of ours: what follows the reserved prefix, with its slash.
     pub(super) fn own_page<'p>(&self, path: &'p str) -> Option<&'p str> {
@@ -49,9 +56,13 @@ impl Gateway {
         &self,
         visit: Visit,
         now: Timestamp,
+        trail: &mut Trail,
         record: &mut Record,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Visited<'_>, Refusal> {
         let Visit { page, mut inbound, mut body, memo } = visit;
+        let sends = page == interrupted::PAGE && inbound.method == Method::POST;
+        // A request that is sent after all goes out with the cookies it has, our own cut out where all are.
+        let original = sends.then(|| inbound.fields.clone());
         let shown = self.sessions().take_cookies(&mut inbound.fields, &[]);
         let recognition = self.sessions().recognise(&shown, &mut memo.borrow_mut(), now, false);
         let visitor = match recognition {
@@ -63,18 +74,13 @@ impl Gateway {
         };
         record.visitor(&visitor);
         if page == EVENTS && matches!(inbound.method, Method::GET | Method::HEAD) {
-            return Ok(self.events(&inbound, &visitor, record));
+            return Ok(Visited::Reply(self.events(&inbound, &visitor, record)));
         }
         let form = match inbound.method {
             Method::POST => body.gather(LARGEST_FORM).await.map_err(Refusal::Wire)?,
             _ => bytes::Bytes::new(),
         };
-        let public = self.settings.public_url.as_ref().map(|public| public.scheme);
-        let secure = public.unwrap_or(inbound.client.scheme) == Scheme::Https;
-        let origins = [match &self.settings.public_url {
-            Some(public) => public.origin(),
-            None => format!("{}://{}", inbound.client.scheme.as_str(), inbound.host.authority()),
-        }];
+        let (secure, origins) = (self.is_secure(&inbound), self.origins(&inbound));
         let ask = Ask {
             path: &page,
             method: &inbound.method,
@@ -85,10 +91,22 @@ impl Gateway {
             client: inbound.client.ip,
             origin: Origin::of(inbound.client.ip, inbound.fields.get("user-agent").unwrap_or_default()),
             secure,
+            host: inbound.host.name(),
             origins: &origins,
         };
-        let reply = self.settings.login.answer(ask, self.sessions(), now).await;
-        Ok(Reply { keeps: OURS, head: reply.head, body: Body::Full(reply.body), tunnel: None })
+        let Some(fields) = original else {
+            let reply = self.settings.login.answer(ask, self.sessions(), now).await;
+            return Ok(Visited::Reply(ours(reply)));
+        };
+        let is_word = self.own_page(inbound.path.as_str()).is_some() || login::is_word(&form);
+        let resumed = is_word.then(|| self.settings.login.resume(&ask, self.sessions(), now));
+        let word = Inbound { fields, ..inbound };
+        let (inbound, body) = match resumed {
+            Some(Ok(kept)) => interrupted::resumed(kept, word)?,
+            Some(Err(reply)) => return Ok(Visited::Reply(ours(*reply))),
+            None => (word, RequestBody::whole(form)),
+        };
+        self.course(inbound, body, memo, now, trail, record).map(Visited::Goes)
     }
 
     /// A stream of events about the visitor's session; JSON where there is none, or where too many look at it.
@@ -138,4 +156,8 @@ impl Gateway {
         let (head, body) = pages::for_program(status, error, Some(&asked), &inbound.request_id);
         Reply { keeps: OURS, head, body: Body::Full(body), tunnel: None }
     }
+}
+
+fn ours(reply: login::Reply) -> Reply {
+    Reply { keeps: OURS, head: reply.head, body: Body::Full(reply.body), tunnel: None }
 }

@@ -28,6 +28,10 @@ pub fn refusal(
     }
     let Reply { mut head, body } = match asked {
         Some(Asked { reader: Reader::Person(languages), .. }) => {
+            if let Refusal::Circle(obstacle, attribute) = refusal {
+                let page = login.circle_page((*obstacle, attribute), languages.as_deref(), status);
+                return (page.head, page.body);
+            }
             login.sorry(status, languages.as_deref(), request_id)
         }
         _ => {
@@ -67,6 +71,8 @@ pub struct Asked {
     ended: Option<EndReason>,
     /// How fresh a login must be, where somebody is logged in already.
     within: Option<Duration>,
+    /// The cookie of a browser with a request that waits for its login.
+    cookie: Option<String>,
 }
 
 impl Asked {
@@ -77,16 +83,16 @@ impl Asked {
             true => Reader::Person(fields.text("accept-language").map(str::to_owned)),
             false => Reader::Program,
         };
-        Self { reader, safe, entrance: None, ended: None, within: None }
+        Self { reader, safe, entrance: None, ended: None, within: None, cookie: None }
     }
 
     /// Somebody must sign in, and then comes back to the page asked for, unless asking again would do something.
     pub fn needs_login(&mut self, inbound: &Inbound, login: &Login, ended: Option<EndReason>) {
-        let path = inbound.path.as_str();
+        let (path, host) = (inbound.path.as_str(), Some(inbound.host.name()));
         let entrance = match (&inbound.query, self.safe) {
-            (_, false) => login.entrance("/"),
-            (Some(query), true) => login.entrance(&format!("{path}?{query}")),
-            (None, true) => login.entrance(path),
+            (_, false) => login.entrance_at("/", host),
+            (Some(query), true) => login.entrance_at(&format!("{path}?{query}"), host),
+            (None, true) => login.entrance_at(path, host),
         };
         (self.entrance, self.ended) = (Some(entrance), ended);
     }
@@ -97,11 +103,25 @@ impl Asked {
         self.entrance = self.entrance.take().map(|entrance| anew(&entrance));
     }
 
+    /// The languages of somebody who waits for a page.
+    pub fn languages(&self) -> Option<&str> {
+        match &self.reader {
+            Reader::Person(languages) => languages.as_deref(),
+            Reader::Program => None,
+        }
+    }
+
+    /// The request waits for its login, whose page is here now.
+    pub fn waits(&mut self, entrance: String, cookie: Option<String>) {
+        (self.entrance, self.cookie) = (Some(entrance), cookie);
+    }
+
     /// To the login page: 302 for GET and HEAD, 303 for what must not be repeated there (RFC 9110, section 15.4.4).
     fn to_login(&self) -> Option<(ResponseHead, Bytes)> {
         let entrance = self.entrance.as_ref().filter(|_| matches!(self.reader, Reader::Person(_)))?;
         let status = if self.safe { StatusCode::FOUND } else { StatusCode::SEE_OTHER };
-        let head = ResponseHead::new(status).with("Location", entrance).with("Cache-Control", "no-store");
+        let mut head = ResponseHead::new(status).with("Location", entrance).with("Cache-Control", "no-store");
+        self.cookie.iter().for_each(|cookie| head.fields.append("Set-Cookie", cookie));
         Some((head, Bytes::new()))
     }
 }
@@ -135,6 +155,8 @@ pub(super) fn for_program(
     if status == StatusCode::UNAUTHORIZED {
         head.fields.append("WWW-Authenticate", challenge(asked).as_ref());
     }
+    let cookie = asked.and_then(|asked| asked.cookie.as_deref());
+    cookie.iter().for_each(|cookie| head.fields.append("Set-Cookie", cookie));
     (head, body.to_string().into())
 }
 

@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use crate::access::Denied;
 use crate::headers::BadRequest;
+use crate::login::circle::obstacle::Obstacle;
 use crate::route::NoRoute;
 use crate::session::store::StoreError;
 use crate::upstream::UpstreamError;
@@ -23,6 +24,9 @@ pub enum Refusal {
     /// The visitor may not pass.
     #[error("the visitor may not pass: {0:?}")]
     Access(Denied),
+    /// Somebody signs in again and again, and the cookie never comes back: why, and which attribute of it.
+    #[error("a login goes round in circles: {0:?} ({1})")]
+    Circle(Obstacle, String),
     /// The client's bytes are not a request, or its body broke off.
     #[error(transparent)]
     Wire(WireError),
@@ -69,6 +73,7 @@ impl Refusal {
             Refusal::Access(Denied::LoginNeeded) => (StatusCode::UNAUTHORIZED, "login_needed"),
             Refusal::Access(Denied::LoginTooOld(_)) => (StatusCode::UNAUTHORIZED, "login_too_old"),
             Refusal::Access(Denied::NotAllowed) => (StatusCode::FORBIDDEN, "not_allowed"),
+            Refusal::Circle(..) => (StatusCode::FORBIDDEN, "login_circle"),
             Refusal::Wire(error) => of_wire(error),
             Refusal::Upstream { error, .. } => of_upstream(error),
             Refusal::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "session_store_unavailable"),
@@ -95,6 +100,7 @@ impl Refusal {
             Refusal::Upstream { name, error } => {
                 tracing::warn!(upstream = %name, request_id, "no answer: {error}");
             }
+            Refusal::Circle(..) => tracing::warn!(request_id, "{self}"),
             Refusal::Store(error) => tracing::warn!(request_id, "{error}"),
             Refusal::Defect => tracing::error!(request_id, "{self}"),
             _ => tracing::debug!(request_id, "refused: {self}"),

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::interrupted::Interrupted;
 use super::pages::Asked;
 use super::refusal::Refusal;
 use super::request_id;
@@ -15,6 +16,8 @@ use crate::session::Visitor;
 #[derive(Default)]
 pub(super) struct Trail {
     pub asked: Option<Asked>,
+    /// The request itself, where it may wait for a login.
+    pub interrupted: Option<Box<Interrupted>>,
     request_id: Option<Rc<str>>,
     pub secure: bool,
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
+use crate::login::circle::obstacle::Obstacle;
 use crate::login::form::field;
 use crate::login::guard::{Nonce, sent_from_here};
 use crate::login::page::{Page, Reply, View};
@@ -23,7 +24,10 @@ use crate::session::sign::Arrival;
 use crate::session::store::StoreError;
 use crate::session::{Sessions, Ticket};
 
+mod replay;
 mod sessions;
+
+pub(super) use replay::NAME_FIELD;
 
 /// One request at the desk.
 pub(super) struct Desk<'a> {
@@ -60,6 +64,10 @@ impl Desk<'_> {
     /// The form, with a token for this browser; `view` says the rest.
     fn login_form(&self, status: StatusCode, view: &View<'_>) -> Reply {
         if self.login.passwords.is_none() {
+            let elsewhere = self.login.entrance_at(view.target, Some(self.ask.host));
+            if !elsewhere.starts_with(&self.login.prefix) {
+                return Reply::see_other(&elsewhere);
+            }
             return self.notice(StatusCode::NOT_FOUND, self.language.words().not_found);
         }
         let shown = Nonce::shown(self.ask.fields, self.ask.secure);
@@ -107,6 +115,9 @@ impl Desk<'_> {
             )
         };
         let nonce = Nonce::shown(self.ask.fields, self.ask.secure);
+        if nonce.is_none() && self.login.circles.without_cookie(self.ask.client, self.ask.fields, self.now) {
+            return self.circle();
+        }
         if !nonce.is_some_and(|nonce| nonce.matches(self.sessions.keys(), &text("token"))) {
             return again(StatusCode::FORBIDDEN, words.stale);
         }
@@ -149,6 +160,7 @@ impl Desk<'_> {
             client = self.client(),
             "signed in"
         );
+        self.login.circles.signed_in(self.ask.client, self.ask.fields, self.now);
         let reply = Reply::see_other(return_target(target, &self.login.prefix))
             .with_tickets(&tickets)
             .with("Set-Cookie", Nonce::take_back(self.ask.secure));
@@ -158,6 +170,14 @@ impl Desk<'_> {
             Some(cookie) => reply.with("Set-Cookie", cookie),
             None => self.with_name_taken_back(reply),
         }
+    }
+
+    /// No cookie of ours comes back to this form, not even the one that only goes with it.
+    fn circle(&self) -> Reply {
+        let cookie = &self.sessions.settings().cookie.name;
+        tracing::warn!(client = self.client(), "a login goes round in circles: the browser sends no cookie");
+        let languages = self.ask.fields.text("accept-language");
+        self.login.circle_page((Obstacle::Blocked, cookie), languages, StatusCode::FORBIDDEN)
     }
 
     /// The user name this browser remembers, where it may.
@@ -184,7 +204,7 @@ impl Desk<'_> {
         let words = self.language.words();
         let signed_in = self.ask.visitor.session().zip(self.ask.visitor.identity());
         let Some((session, identity)) = signed_in else {
-            let offer_login = self.login.passwords.is_some();
+            let offer_login = self.login.passwords.is_some() || !self.login.applications.is_empty();
             let (heading, note) = (words.sign_out, Some(words.signed_out));
             let view = View { heading, note, offer_login, ..View::default() };
             return self.login.pages.show(Page::Notice, status, self.language, &view);
@@ -248,6 +268,14 @@ impl Desk<'_> {
         };
         let wanted = field(given, "return").filter(|wanted| !wanted.is_empty())?;
         Some(return_target(&wanted, &self.login.prefix).to_owned())
+    }
+
+    /// The operator's picture.
+    pub(super) fn logo(&self) -> Reply {
+        match self.login.pages.logo() {
+            Some(logo) => logo.answer(self.ask.query, self.ask.fields),
+            None => self.notice(StatusCode::NOT_FOUND, self.language.words().not_found),
+        }
     }
 
     /// What the browser's scripts may know of the session. Does not extend it.

@@ -15,7 +15,8 @@ pub fn field(form: &[u8], name: &str) -> Option<String> {
     decoded(value)
 }
 
-fn decoded(text: &[u8]) -> Option<String> {
+/// A name or value as text; `None` when it is not UTF-8.
+pub fn decoded(text: &[u8]) -> Option<String> {
     let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
     String::from_utf8(percent_decode(&spaced).collect()).ok()
 }

@@ -19,8 +19,18 @@ pub const NONCE_COOKIES: [&str; 2] = ["__Host-cloakroom-login", "cloakroom-login
 /// Names of the cookie that remembers a user name, over TLS and in plain text.
 pub const NAME_COOKIES: [&str; 2] = ["__Host-cloakroom-user", "cloakroom-user"];
 
+/// Names of the cookie that binds a request that waits for a login to its browser, over TLS and in plain text.
+pub const REPLAY_COOKIES: [&str; 2] = ["__Host-cloakroom-replay", "cloakroom-replay"];
+
 /// All cookies of the login pages: none is ever passed on to an upstream, and none is an upstream's to set.
-pub const OWN_COOKIES: [&str; 4] = [NONCE_COOKIES[0], NONCE_COOKIES[1], NAME_COOKIES[0], NAME_COOKIES[1]];
+pub const OWN_COOKIES: [&str; 6] = [
+    NONCE_COOKIES[0],
+    NONCE_COOKIES[1],
+    NAME_COOKIES[0],
+    NAME_COOKIES[1],
+    REPLAY_COOKIES[0],
+    REPLAY_COOKIES[1],
+];
 
 /// Characters of a nonce: 32 bytes in base64url.
 const NONCE_LENGTH: usize = 43;

@@ -8,11 +8,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::StatusCode;
-use minijinja::{Environment, Value, context};
+use minijinja::{Environment, UndefinedBehavior, Value, context};
 
+use crate::login::looks::{Logo, Looks};
 use crate::login::text::Language;
 use crate::message::ResponseHead;
 use crate::session::Ticket;
+
+mod sample;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -52,10 +55,30 @@ impl Reply {
 /// The pages, compiled.
 #[derive(Debug)]
 pub struct Pages {
+    /// With the operator's in place of ours.
     templates: Environment<'static>,
+    /// Ours, for when one of the operator's fails.
+    ours: Environment<'static>,
     title: String,
     prefix: String,
+    style: String,
+    logo: Option<Logo>,
     policy: String,
+}
+
+/// The names of all templates.
+pub const TEMPLATES: [&str; 6] =
+    ["base.html", "login.html", "logout.html", "notice.html", "replay.html", "sessions.html"];
+
+/// What is wrong with an operator's template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// Its name.
+    pub file: String,
+    /// The line, where there is one.
+    pub line: Option<usize>,
+    /// What it is.
+    pub why: String,
 }
 
 /// Which template.
@@ -69,6 +92,8 @@ pub enum Page {
     Notice,
     /// The list of one's own sessions.
     Sessions,
+    /// A request that waits for its login.
+    Replay,
 }
 
 /// What a page says; templates leave out what is empty.
@@ -108,6 +133,27 @@ pub struct View<'a> {
     pub others_token: &'a str,
     /// Whether a notice leads to the form to sign in.
     pub offer_login: bool,
+    /// Whether a notice leads on to the application.
+    pub offer_back: bool,
+    /// A request that waits for its login.
+    pub waiting: Option<&'a Waiting>,
+}
+
+/// A request that waits for its login, as the page says it.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// What it is called in its form.
+    pub name: String,
+    /// Its method.
+    pub method: String,
+    /// Site, path and query.
+    pub address: String,
+    /// How large its body is.
+    pub size: String,
+    /// What its body is; empty where that was not said.
+    pub kind: String,
+    /// Where its form goes: to the address it is for, so that the answer stands there.
+    pub action: String,
 }
 
 /// One of somebody's own sessions.
@@ -134,38 +180,37 @@ pub struct Row {
 }
 
 impl Pages {
-    /// Pages under this title, their forms under this prefix.
-    pub fn new(title: &str, prefix: &str) -> Self {
-        let mut templates = Environment::new();
-        for (name, source) in [
-            ("base.html", include_str!("base.html")),
-            (Page::Login.template(), include_str!("login.html")),
-            (Page::Logout.template(), include_str!("logout.html")),
-            (Page::Notice.template(), include_str!("notice.html")),
-            (Page::Sessions.template(), include_str!("sessions.html")),
-        ] {
-            templates.add_template(name, source).expect("our templates are well-formed");
+    /// Pages under this title, their forms under this prefix. A template that cannot be read is as good as not given.
+    pub fn new(looks: &Looks, title: &str, prefix: &str) -> Self {
+        let mut templates = ours();
+        for (name, source) in &looks.templates {
+            if let Err(error) = templates.add_template_owned(name.clone(), source.clone()) {
+                tracing::error!("{name}: {error}");
+            }
         }
+        let style = looks.style.clone().unwrap_or_else(|| STYLE.to_owned());
         // No form-action: browsers apply it to redirects as well, and an application may send people on elsewhere.
-        let style = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
+        let hash = STANDARD.encode(digest(&SHA256, style.as_bytes()));
+        let pictures = if looks.logo.is_some() { "'self' data:" } else { "data:" };
         let policy = format!(
-            "default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+            "default-src 'none'; style-src 'sha256-{hash}'; img-src {pictures}; base-uri 'none'; frame-ancestors 'none'"
         );
-        Self { templates, title: title.to_owned(), prefix: prefix.to_owned(), policy }
+        let (title, prefix, logo) = (title.to_owned(), prefix.to_owned(), looks.logo.clone());
+        Self { templates, ours: ours(), title, prefix, style, logo, policy }
+    }
+
+    /// The picture on the pages.
+    pub fn logo(&self) -> Option<&Logo> {
+        self.logo.as_ref()
     }
 
     /// A page.
     pub fn show(&self, page: Page, status: StatusCode, language: Language, view: &View<'_>) -> Reply {
-        let template = self.templates.get_template(page.template()).expect("all were added at the start");
-        let context = context! {
-            title => self.title.as_str(),
-            prefix => self.prefix.as_str(),
-            style => STYLE,
-            lang => language.tag(),
-            words => language.words().for_templates(),
-            ..view.for_templates()
-        };
-        let html = template.render(context).expect("our templates use only what they are given");
+        let context = self.context(language, view);
+        let html = render(&self.templates, page, &context).unwrap_or_else(|error| {
+            tracing::error!("a template fails, and the gateway's own page is shown instead: {error}");
+            render(&self.ours, page, &context).expect("our templates use only what they are given")
+        });
         let head = ResponseHead::new(status)
             .with("Content-Type", "text/html; charset=utf-8")
             .with("Content-Language", language.tag())
@@ -178,6 +223,82 @@ impl Pages {
             .with("Cross-Origin-Opener-Policy", "same-origin")
             .with("Cross-Origin-Resource-Policy", "same-origin");
         Reply { head, body: Bytes::from(html) }
+    }
+
+    fn context(&self, language: Language, view: &View<'_>) -> Value {
+        let logo = self.logo.as_ref().map(|logo| {
+            context! { src => format!("{}/logo?v={}", self.prefix, logo.version), alt => logo.alt.as_str() }
+        });
+        context! {
+            title => self.title.as_str(),
+            prefix => self.prefix.as_str(),
+            style => self.style.as_str(),
+            logo => logo,
+            lang => language.tag(),
+            words => language.words().for_templates(),
+            ..view.for_templates()
+        }
+    }
+
+    /// Tries an operator's templates: each must be well-formed, use what it is given, and hold what its form needs.
+    pub fn flaws(looks: &Looks) -> Vec<Flaw> {
+        let mut templates = ours();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        let mut flaws = Vec::new();
+        for (name, source) in &looks.templates {
+            let added = templates.add_template_owned(name.clone(), source.clone());
+            flaws.extend(added.err().map(|error| Flaw::of(name, &error)));
+        }
+        if !flaws.is_empty() {
+            return flaws;
+        }
+        let pages = Self::new(looks, "Title", "/_cloakroom");
+        for page in Page::ALL {
+            for view in [sample::full(), sample::bare()] {
+                let html = match render(&templates, page, &pages.context(Language::English, &view.view())) {
+                    Ok(html) => html,
+                    Err(error) => {
+                        flaws.push(Flaw::of(page.template(), &error));
+                        continue;
+                    }
+                };
+                let lacks = page.needs().iter().find(|needed| !html.contains(**needed));
+                let why =
+                    lacks.map(|needed| format!("the page lacks `{needed}`, so its form cannot be used"));
+                let file = page.template().to_owned();
+                flaws.extend(why.map(|why| Flaw { file, line: None, why }));
+            }
+        }
+        flaws.dedup();
+        flaws
+    }
+}
+
+/// The templates as they come with the gateway.
+fn ours() -> Environment<'static> {
+    let mut templates = Environment::new();
+    for (name, source) in [
+        ("base.html", include_str!("base.html")),
+        (Page::Login.template(), include_str!("login.html")),
+        (Page::Logout.template(), include_str!("logout.html")),
+        (Page::Notice.template(), include_str!("notice.html")),
+        (Page::Sessions.template(), include_str!("sessions.html")),
+        (Page::Replay.template(), include_str!("replay.html")),
+    ] {
+        templates.add_template(name, source).expect("our templates are well-formed");
+    }
+    templates
+}
+
+fn render(templates: &Environment<'_>, page: Page, context: &Value) -> Result<String, minijinja::Error> {
+    templates.get_template(page.template())?.render(context)
+}
+
+impl Flaw {
+    fn of(file: &str, error: &minijinja::Error) -> Self {
+        let file = error.name().unwrap_or(file).to_owned();
+        let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+        Self { file, line: error.line(), why: format!("{}{detail}", error.kind()) }
     }
 }
 
@@ -201,6 +322,21 @@ impl View<'_> {
             more => self.more,
             others_token => self.others_token,
             offer_login => self.offer_login,
+            offer_back => self.offer_back,
+            request => self.waiting.map(Waiting::for_templates),
+        }
+    }
+}
+
+impl Waiting {
+    fn for_templates(&self) -> Value {
+        context! {
+            name => self.name.as_str(),
+            method => self.method.as_str(),
+            address => self.address.as_str(),
+            size => self.size.as_str(),
+            kind => self.kind.as_str(),
+            action => self.action.as_str(),
         }
     }
 }
@@ -222,12 +358,31 @@ impl Row {
 }
 
 impl Page {
+    const ALL: [Self; 5] = [Self::Login, Self::Logout, Self::Notice, Self::Sessions, Self::Replay];
+
+    /// What must stand in it when it is shown with [`sample`]: without these its form cannot be sent.
+    const fn needs(self) -> &'static [&'static str] {
+        match self {
+            Page::Login => &[
+                sample::TOKEN,
+                "name=\"token\"",
+                "name=\"return\"",
+                "name=\"username\"",
+                "name=\"password\"",
+            ],
+            Page::Logout | Page::Sessions => &[sample::TOKEN, "name=\"token\""],
+            Page::Replay => &[sample::TOKEN, "name=\"token\"", "name=\"cloakroom_replay\""],
+            Page::Notice => &[],
+        }
+    }
+
     const fn template(self) -> &'static str {
         match self {
             Page::Login => "login.html",
             Page::Logout => "logout.html",
             Page::Notice => "notice.html",
             Page::Sessions => "sessions.html",
+            Page::Replay => "replay.html",
         }
     }
 }
@@ -242,7 +397,7 @@ mod tests {
 
     #[test]
     fn what_people_typed_is_escaped() {
-        let pages = Pages::new("<Example & Co>", "/_cloakroom");
+        let pages = Pages::new(&Looks::default(), "<Example & Co>", "/_cloakroom");
         let evil = "\"><script>alert(1)</script>";
         let view = View { user: evil, target: evil, error: Some(evil), ..View::default() };
         let reply = pages.show(Page::Login, StatusCode::OK, Language::English, &view);
@@ -254,8 +409,8 @@ mod tests {
 
     #[test]
     fn every_page_allows_no_script_and_no_frame_and_is_kept_nowhere() {
-        let pages = Pages::new("Example", "/_cloakroom");
-        for page in [Page::Login, Page::Logout, Page::Notice, Page::Sessions] {
+        let pages = Pages::new(&Looks::default(), "Example", "/_cloakroom");
+        for page in Page::ALL {
             for language in [Language::English, Language::Korean] {
                 let reply = pages.show(page, StatusCode::OK, language, &View::default());
                 let field = |name| reply.head.fields.text(name).unwrap_or_default();
@@ -274,7 +429,7 @@ mod tests {
 
     #[test]
     fn the_policy_names_the_style_as_it_stands_in_the_page() {
-        let pages = Pages::new("Example", "/_cloakroom");
+        let pages = Pages::new(&Looks::default(), "Example", "/_cloakroom");
         let reply = pages.show(Page::Notice, StatusCode::OK, Language::English, &View::default());
         let (_, rest) = text(&reply).split_once("<style>").expect("a style");
         let (style, _) = rest.split_once("</style>").expect("its end");

@@ -7,6 +7,10 @@ use secrecy::SecretString;
 
 use crate::login::ldap::LdapSettings;
 
+use crate::login::looks::Looks;
+use crate::login::replay::ReplaySettings;
+use crate::login::upstream::Application;
+
 /// `login:`
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -22,6 +26,12 @@ pub struct Settings {
     pub ldap: Option<LdapSettings>,
     /// `login.throttle`.
     pub throttle: ThrottleSettings,
+    /// `login.replay_body` and its like.
+    pub replay: ReplaySettings,
+    /// `login.upstream`.
+    pub applications: Vec<Application>,
+    /// `login.pages_dir` and `login.logo`.
+    pub looks: Looks,
 }
 
 impl Default for Settings {
@@ -33,6 +43,9 @@ impl Default for Settings {
             local: None,
             ldap: None,
             throttle: ThrottleSettings::default(),
+            replay: ReplaySettings::default(),
+            applications: Vec::new(),
+            looks: Looks::default(),
         }
     }
 }

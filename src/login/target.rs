@@ -5,14 +5,19 @@
 
 use percent_encoding::percent_decode_str;
 
+use crate::login::replay::is_name;
+
 const LONGEST: usize = 4096;
 
 /// The wanted path if it is safe to go there: it starts with one `/`, has no empty or dot segments, no backslash or
 /// control character, also after percent-decoding, and does not lead back under `reserved`, unless to the page of one's
-/// own sessions.
+/// own sessions, or to that of a request that waits.
 pub fn return_target<'a>(wanted: &'a str, reserved: &str) -> &'a str {
-    let to_own_sessions = wanted.strip_prefix(reserved) == Some("/sessions");
-    if to_own_sessions || is_safe(wanted, reserved) { wanted } else { "/" }
+    let own_page = wanted.strip_prefix(reserved);
+    let is_open = own_page.is_some_and(|page| {
+        page == "/sessions" || page.strip_prefix("/replay?request=").is_some_and(is_name)
+    });
+    if is_open || is_safe(wanted, reserved) { wanted } else { "/" }
 }
 
 fn is_safe(wanted: &str, reserved: &str) -> bool {
@@ -51,6 +56,7 @@ mod tests {
             "/user@host",
             "/a:b",
             "/_cloakroom/sessions",
+            "/_cloakroom/replay?request=abcdefghijklmnopqrst-_",
         ] {
             assert_eq!(return_target(good, "/_cloakroom"), good);
         }
@@ -106,6 +112,10 @@ mod tests {
             "/_cloakroom?x",
             "/_cloakroom/sessions/",
             "/_cloakroom/sessions?done=others",
+            "/_cloakroom/replay",
+            "/_cloakroom/replay?request=",
+            "/_cloakroom/replay?request=abcdefghijklmnopqrst-_&x",
+            "/_cloakroom/replay?request=abcdefghijklmnopqrst-/",
         ] {
             assert_eq!(return_target(bad, "/_cloakroom"), "/", "{bad:?}");
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use minijinja::{Value, context};
 
 use crate::login::Languages;
+use crate::login::circle::obstacle::Obstacle;
 use crate::session::record::EndReason;
 
 mod english;
@@ -128,6 +129,10 @@ pub struct Words {
     pub not_allowed: &'static str,
     /// The body is no form.
     pub no_form: &'static str,
+    /// Where a login goes round in circles.
+    pub(super) circle: Circle,
+    /// What the page of a request that waits says.
+    pub(super) again: Again,
     idle: &'static str,
     absolute: &'static str,
     revoked: &'static str,
@@ -135,6 +140,50 @@ pub struct Words {
     evicted: &'static str,
     theft: &'static str,
     disabled: &'static str,
+}
+
+/// What is said where a login goes round in circles: what stands in the way of the cookie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circle {
+    pub(super) heading: &'static str,
+    prefix: &'static str,
+    secure: &'static str,
+    domain: &'static str,
+    path: &'static str,
+    same_site_none: &'static str,
+    same_site_strict: &'static str,
+    blocked: &'static str,
+}
+
+impl Circle {
+    /// The sentence about it.
+    pub(super) const fn about(&self, obstacle: Obstacle) -> &'static str {
+        match obstacle {
+            Obstacle::Prefix => self.prefix,
+            Obstacle::Secure => self.secure,
+            Obstacle::Domain => self.domain,
+            Obstacle::Path => self.path,
+            Obstacle::SameSiteNone => self.same_site_none,
+            Obstacle::SameSiteStrict => self.same_site_strict,
+            Obstacle::Blocked => self.blocked,
+        }
+    }
+}
+
+/// The words of the page about a request that waits for its login.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Again {
+    pub(super) heading: &'static str,
+    pub(super) note: &'static str,
+    method: &'static str,
+    address: &'static str,
+    size: &'static str,
+    kind: &'static str,
+    send: &'static str,
+    leave: &'static str,
+    /// It was sent, dropped, or forgotten.
+    pub(super) gone: &'static str,
+    pub(super) back: &'static str,
 }
 
 /// How long ago: what stands behind one, and behind more.
@@ -170,6 +219,13 @@ impl Words {
             used_when => self.used_when,
             only_some => self.only_some,
             application => self.application,
+            request_method => self.again.method,
+            request_address => self.again.address,
+            request_size => self.again.size,
+            request_kind => self.again.kind,
+            send => self.again.send,
+            do_not_send => self.again.leave,
+            back => self.again.back,
         }
     }
 

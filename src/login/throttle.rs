@@ -127,6 +127,19 @@ impl Throttle {
         Ok(attempt)
     }
 
+    /// Counts a failure of somebody whose name is not known, by the address alone, or says how long to wait.
+    pub fn address_failed(
+        &self,
+        limits: &ThrottleSettings,
+        client: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<(), Wait> {
+        match Address::of(client) {
+            Address::None => Ok(()),
+            address => self.addresses.add(address, limits.per_ip.0, limits.per_ip.1, now).map(|_| ()),
+        }
+    }
+
     /// Whether attempts for this user are being looked at right now: they count, and may yet be taken back.
     pub fn is_under_way(&self, user: &str) -> bool {
         self.under_way().contains_key(&canonical(user))

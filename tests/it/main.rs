@@ -32,12 +32,17 @@ mod admin;
 mod access;
 mod rules;
 
+mod application_login;
 mod django;
 mod end_reasons;
 mod fresh_login;
 mod login;
+mod login_circle;
+mod login_pages;
 mod own_sessions;
 mod remembered_name;
+mod replay;
+mod return_targets;
 mod session_data;
 mod session_data_exchange;
 mod session_events;

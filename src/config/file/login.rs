@@ -14,7 +14,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ldap::Ldap;
 use crate::config::brief::{Brief, FromWord};
-use crate::config::units::{Duration, Rate, Switch};
+use crate::config::units::{Duration, Rate, Size, Switch};
+
+mod application;
+mod logo;
+
+pub use application::{
+    ApplicationLogin, ApplicationLogout, FailureAnswer, GroupsFrom, SuccessAnswer, UserFrom,
+};
+pub use logo::Logo;
 
 /// How people log in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +40,18 @@ pub struct Login {
     pub ldap: Option<Ldap>,
     /// How many wrong passwords are allowed.
     pub throttle: Throttle,
+    /// The largest body of a request that waits for its login and is then offered to be sent; `0` keeps none.
+    pub replay_body: Size,
+    /// The most that all such requests together may take of memory.
+    pub replay_total: Size,
+    /// For how long they wait.
+    pub replay_for: Duration,
+    /// The application's own login pages.
+    pub upstream: Vec<ApplicationLogin>,
+    /// A directory with templates that take the place of the gateway's own pages, and a `style.css`.
+    pub pages_dir: Option<String>,
+    /// A picture in the place of the title: a file, SVG or PNG, or a map of `file` and `alt`.
+    pub logo: Option<Brief<Logo>>,
 }
 
 impl Default for Login {
@@ -43,6 +63,12 @@ impl Default for Login {
             local: None,
             ldap: None,
             throttle: Throttle::default(),
+            replay_body: Size(64 << 10),
+            replay_total: Size(16 << 20),
+            replay_for: Duration::seconds(600),
+            upstream: Vec::new(),
+            pages_dir: None,
+            logo: None,
         }
     }
 }

@@ -9,11 +9,12 @@ use std::str::FromStr;
 use argon2::password_hash::phc::PasswordHash;
 use secrecy::ExposeSecret;
 
-use super::{Context, ldap};
+use super::{Context, ldap, looks};
 use crate::config::brief::Brief;
 use crate::config::file::{Login, LoginLanguage, Secret, User};
 use crate::config::users;
 use crate::identity::Identity;
+use crate::login::replay::ReplaySettings;
 use crate::login::{Languages, LocalSettings, LocalUser, Settings, ThrottleSettings};
 
 /// `login:`
@@ -65,7 +66,27 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
             per_user: (given.throttle.per_user.0, given.throttle.per_user.1),
             per_ip: (given.throttle.per_ip.0, given.throttle.per_ip.1),
         },
+        replay: replay(context, given),
+        looks: looks::resolve(context, given),
+        applications: Vec::new(),
     }
+}
+
+/// `login.replay_body` and its like: what may wait must find room.
+fn replay(context: &mut Context, given: &Login) -> ReplaySettings {
+    let settings = ReplaySettings {
+        body: context.number("login.replay_body", given.replay_body.0, 0),
+        total: context.number("login.replay_total", given.replay_total.0, 0),
+        lasting: given.replay_for.0,
+    };
+    if settings.body > 16 << 20 {
+        context.error("login.replay_body", "anybody may have the gateway keep this much\nat most 16MiB");
+    }
+    if settings.body > 0 && settings.body.saturating_add(4096) > settings.total {
+        let message = "not even one request of `replay_body` fits\nmake it several times `replay_body`";
+        context.error("login.replay_total", message);
+    }
+    settings
 }
 
 /// A map of users, which stands at `at` (empty: the whole file).

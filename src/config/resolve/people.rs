@@ -41,7 +41,8 @@ pub(super) fn check(
         }
     }
     // People may log in elsewhere: at a Django site, or on a page of an application.
-    if store == StoreKind::Django || routes.iter().any(|route| route.session.may_log_in()) {
+    let elsewhere = store == StoreKind::Django || !login.applications.is_empty();
+    if elsewhere || routes.iter().any(|route| route.session.may_log_in()) {
         return;
     }
     let needing = routes.iter().position(|route| match &route.access {

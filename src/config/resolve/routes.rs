@@ -161,7 +161,7 @@ fn warn_without_sessions(context: &mut Context, at: &str, given: &file::Route) {
 const PLAIN: &AsciiSet = CONTROLS;
 
 /// A path in normal form, or an error that shows it.
-fn checked_path(context: &mut Context, at: &str, given: &str) -> String {
+pub(super) fn checked_path(context: &mut Context, at: &str, given: &str) -> String {
     if given.contains(['?', '#', '*']) {
         let message =
             format!("`{given}` is more than a path\na path is a prefix: no query, fragment or wildcard");

@@ -146,7 +146,9 @@ impl Desk<'_> {
     }
 
     fn to_login(&self, status: StatusCode) -> Reply {
-        let mut reply = Reply::see_other(&self.login.entrance(&format!("{}/sessions", self.login.prefix)));
+        let mut reply = Reply::see_other(
+            &self.login.entrance_at(&format!("{}/sessions", self.login.prefix), Some(self.ask.host)),
+        );
         reply.head.status = status;
         reply
     }

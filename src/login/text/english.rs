@@ -2,7 +2,7 @@
 //!
 //! Comes in: nothing. Goes out: the words. Never a sentence put together from pieces.
 
-use super::{Ago, Words};
+use super::{Again, Ago, Circle, Words};
 
 pub(super) const WORDS: Words = Words {
     sign_in: "Sign in",
@@ -53,6 +53,28 @@ pub(super) const WORDS: Words = Words {
     reference: "Request",
     not_allowed: "This page cannot be used in this way.",
     no_form: "This page takes forms only.",
+    circle: Circle {
+        heading: "Signing in goes round in circles",
+        prefix: "The name of the session cookie begins with __Host-, so your browser keeps it only over https, and this address is http.",
+        secure: "The session cookie is marked Secure, so your browser keeps it only over https, and this address is http.",
+        domain: "The session cookie is meant for another Domain than this address, so your browser does not keep it.",
+        path: "The session cookie is meant for another Path, so your browser does not send it to this page.",
+        same_site_none: "The session cookie is SameSite=None but not Secure, and browsers do not keep such a cookie.",
+        same_site_strict: "The session cookie is SameSite=Strict, so your browser does not send it when it comes here from another site.",
+        blocked: "You signed in, but your browser does not send the session cookie back. Please allow cookies for this site and try again.",
+    },
+    again: Again {
+        heading: "Send it now?",
+        note: "You had to sign in first, so what you sent has not reached the application yet.",
+        method: "Method",
+        address: "Address",
+        size: "Size",
+        kind: "Content",
+        send: "Send now",
+        leave: "Do not send",
+        gone: "There is nothing left to send here. It was sent already, or it waited for too long, or somebody else signed in.",
+        back: "Go on",
+    },
     idle: "You were signed out because you were away for a while.",
     absolute: "You were signed out because you signed in a long time ago.",
     revoked: "You were signed out by an administrator, or because your password has changed.",

@@ -2,7 +2,7 @@
 //!
 //! Comes in: nothing. Goes out: the words, in the polite form. Never a sentence put together from pieces.
 
-use super::{Ago, Words};
+use super::{Again, Ago, Circle, Words};
 
 pub(super) const WORDS: Words = Words {
     sign_in: "로그인",
@@ -53,6 +53,28 @@ pub(super) const WORDS: Words = Words {
     reference: "요청 번호",
     not_allowed: "이 페이지에서 지원하지 않는 요청입니다.",
     no_form: "이 페이지는 양식만 받습니다.",
+    circle: Circle {
+        heading: "로그인이 계속 반복됩니다",
+        prefix: "세션 쿠키의 이름이 __Host-로 시작하여 브라우저가 https에서만 저장하지만, 이 주소는 http입니다.",
+        secure: "세션 쿠키에 Secure가 지정되어 브라우저가 https에서만 저장하지만, 이 주소는 http입니다.",
+        domain: "세션 쿠키의 Domain이 이 주소와 달라서 브라우저가 저장하지 않습니다.",
+        path: "세션 쿠키의 Path가 달라서 브라우저가 이 페이지로 보내지 않습니다.",
+        same_site_none: "세션 쿠키가 SameSite=None이지만 Secure가 아니므로 브라우저가 저장하지 않습니다.",
+        same_site_strict: "세션 쿠키가 SameSite=Strict이므로 다른 사이트에서 올 때 브라우저가 보내지 않습니다.",
+        blocked: "로그인했지만 브라우저가 세션 쿠키를 보내지 않습니다. 이 사이트의 쿠키를 허용한 뒤 다시 시도해 주세요.",
+    },
+    again: Again {
+        heading: "지금 보낼까요?",
+        note: "먼저 로그인해야 했으므로, 보내신 내용이 아직 애플리케이션에 전달되지 않았습니다.",
+        method: "방식",
+        address: "주소",
+        size: "크기",
+        kind: "내용",
+        send: "지금 보내기",
+        leave: "보내지 않기",
+        gone: "보낼 내용이 없습니다. 이미 보냈거나, 너무 오래되었거나, 다른 사용자가 로그인했습니다.",
+        back: "계속하기",
+    },
     idle: "오랫동안 사용하지 않아 로그아웃되었습니다.",
     absolute: "로그인한 지 오래되어 로그아웃되었습니다.",
     revoked: "관리자가 로그아웃했거나 비밀번호가 변경되었습니다.",
