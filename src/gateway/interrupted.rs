@@ -59,7 +59,8 @@ impl Gateway {
         }
         let refusal = trail.refused(&inbound, Refusal::Access(denied));
         trail.denied(denied, &inbound, &self.settings.login, visitor);
-        let may_wait = matches!(denied, Denied::LoginNeeded | Denied::LoginTooOld) && self.may_wait(&inbound);
+        let may_wait =
+            matches!(denied, Denied::LoginNeeded | Denied::LoginTooOld(_)) && self.may_wait(&inbound);
         if may_wait {
             let user = visitor.identity().map(|identity| identity.user().to_owned());
             trail.interrupted = Some(Box::new(Interrupted { inbound, body, browser, user }));
