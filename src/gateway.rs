@@ -18,6 +18,7 @@ pub mod refusal;
 mod request_id;
 pub mod settings;
 mod trail;
+mod vouching;
 pub mod watchers;
 
 use std::cell::{Cell, RefCell};
@@ -25,9 +26,6 @@ use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-
-use bytes::Bytes;
-use http::StatusCode;
 
 use crate::access::Asking;
 use crate::body::RequestBody;
@@ -103,10 +101,18 @@ enum Decision<'g> {
     Reply(Reply),
     /// It is for one of our own pages.
     OwnPage(Box<Visit>),
-    /// It goes to an upstream, once it is known who asks: the cookies that tell.
-    Approach(Box<Approach<'g>>, Presented),
+    /// It goes to an upstream, once it is known who asks.
+    Approach(Box<Approach<'g>>, Unknown),
     /// It goes to an upstream.
     Forward(Forward<'g>),
+}
+
+/// What must be looked at to know who asks.
+enum Unknown {
+    /// Cookies, of which the store knows more.
+    Cookies(Presented),
+    /// What the request says by itself, besides this visitor's session.
+    Credentials(Visitor),
 }
 
 /// A request whose visitor is not known yet.
@@ -145,12 +151,15 @@ impl Gateway {
         let trusted = settings.trusted_proxies.clone();
         let session_headers = route::session_headers(&settings.routes);
         Self {
-            rules: Rc::new(Rules::new(
-                settings.names.clone(),
-                &session_headers,
-                settings.response_headers.clone(),
-                trusted,
-            )),
+            rules: Rc::new(
+                Rules::new(
+                    settings.names.clone(),
+                    &session_headers,
+                    settings.response_headers.clone(),
+                    trusted,
+                )
+                .hearing(settings.login.outer_names().cloned()),
+            ),
             routes: Routes::new(settings.routes.clone()),
             upstreams: settings
                 .upstreams
@@ -220,10 +229,10 @@ impl Gateway {
         let mut forward = match self.decide(arrival, now, trail, record)? {
             Decision::Reply(reply) => return Ok(reply),
             Decision::OwnPage(visit) => {
-                return self.in_time(Box::pin(self.page(*visit, now, record)).as_mut()).await?;
+                return self.in_time(Box::pin(self.page(*visit, now, trail, record)).as_mut()).await?;
             }
-            Decision::Approach(approach, shown) => {
-                let visitor = Box::pin(self.enquire(&approach, &shown, now, trail)).await?;
+            Decision::Approach(mut approach, unknown) => {
+                let visitor = Box::pin(self.find_out(&mut approach, unknown, now, trail)).await?;
                 self.admit(*approach, visitor, now, trail, record)?
             }
             Decision::Forward(forward) => forward,
@@ -241,7 +250,11 @@ impl Gateway {
             .inspect_err(|_| trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields)))?;
         record.answered();
         let (mut reply, instructions) = self.returned(answer, &visitor);
-        if route.access.looks_at_sessions() {
+        if visitor.guest().is_some() {
+            if instructions.is_some() {
+                tracing::debug!(route = %route.name, "session instructions about somebody without a session are not carried out");
+            }
+        } else if route.access.looks_at_sessions() {
             if instructions.is_some() || self.sessions().is_due(&visitor) {
                 let browser = outgoing.fields.get("user-agent").unwrap_or_default();
                 let occasion = Occasion { now, origin: Origin::of(client, browser) };
@@ -300,10 +313,8 @@ impl Gateway {
         let recognition =
             self.sessions().recognise(&shown, &mut approach.memo.borrow_mut(), now, route.activity);
         match recognition {
-            Recognition::Is(visitor) => {
-                self.admit(approach, visitor, now, trail, record).map(Decision::Forward)
-            }
-            Recognition::Unsure => Ok(Decision::Approach(Box::new(approach), shown)),
+            Recognition::Is(visitor) => self.known(approach, visitor, now, trail, record),
+            Recognition::Unsure => Ok(Decision::Approach(Box::new(approach), Unknown::Cookies(shown))),
         }
     }
 
@@ -318,13 +329,16 @@ impl Gateway {
     ) -> Result<Forward<'g>, Refusal> {
         let Approach { route, inbound, body, memo } = approach;
         record.visitor(&visitor);
-        let pass = route.access.admit(Asking::with(visitor.session(), inbound.client.ip), now).map_err(
-            |denied| {
-                let refusal = trail.refused(&inbound, Refusal::Access(denied));
-                trail.denied(denied, &inbound, &self.settings.login, &visitor);
-                refusal
-            },
-        )?;
+        let asking = Asking {
+            identity: visitor.identity(),
+            authenticated_at: visitor.authenticated_at(),
+            ..Asking::with(visitor.session(), inbound.client.ip)
+        };
+        let pass = route.access.admit(asking, now).map_err(|denied| {
+            let refusal = trail.refused(&inbound, Refusal::Access(denied));
+            trail.denied(denied, &inbound, &self.settings.login, &visitor);
+            refusal
+        })?;
         let upstream = &self.upstreams[route.upstream];
         record.upstream(upstream.name());
         let host = match upstream.host() {
@@ -369,17 +383,6 @@ impl Gateway {
         record.reason(refusal.status_and_reason().1);
         let (head, bytes) = pages::refusal(refusal, trail.asked.as_ref(), &request_id, &self.settings.login);
         Reply { keeps: OURS, head, body: Body::Full(bytes), tunnel: None }
-    }
-
-    fn to_https(&self, inbound: &Inbound) -> Reply {
-        let authority = match &self.settings.public_url {
-            Some(public) => &public.authority,
-            None => inbound.host.name(),
-        };
-        let query = inbound.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
-        let location = format!("https://{authority}{}{query}", inbound.path.as_str());
-        let head = ResponseHead::new(StatusCode::PERMANENT_REDIRECT).with("Location", location);
-        Reply { keeps: &[], head, body: Body::Full(Bytes::new()), tunnel: None }
     }
 
     fn take_cookies(&self, inbound: &mut Inbound) -> Presented {

@@ -12,19 +12,27 @@ use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
+use crate::headers::OuterNames;
+use crate::login::basic::Basic;
+use crate::login::client_certificate::ClientCertificate;
 use crate::login::desk::Desk;
 use crate::login::local::Local;
 use crate::login::page::{Page, Pages, View};
 use crate::login::target::return_target;
 use crate::login::text::Language;
 use crate::login::throttle::Throttle;
+use crate::login::trusted_header::TrustedHeader;
 use crate::login::users::{UsersError, UsersSource};
+use crate::login::vouch::{Voucher, Vouchers};
 use crate::message::Fields;
 use crate::session::accounts::Accounts;
 use crate::session::origin::Origin;
 use crate::session::record::EndReason;
 use crate::session::{Sessions, Visitor};
 
+pub mod authorization;
+pub mod basic;
+pub mod client_certificate;
 mod desk;
 mod facts;
 pub mod form;
@@ -37,7 +45,9 @@ pub mod settings;
 pub mod target;
 pub mod text;
 pub mod throttle;
+pub mod trusted_header;
 pub mod users;
+pub mod vouch;
 
 pub use facts::facts;
 pub use guard::OWN_COOKIES;
@@ -74,7 +84,9 @@ pub struct Ask<'a> {
 pub struct Login {
     prefix: String,
     languages: Languages,
-    local: Option<Local>,
+    local: Option<Arc<Local>>,
+    vouchers: Vouchers,
+    outer: Option<trusted_header::Settings>,
     pages: Pages,
     /// For how long browsers remember a user name, where people want that.
     remember_name: Duration,
@@ -96,8 +108,31 @@ impl Login {
         let pages = Pages::new(title, &prefix);
         let limits = settings.throttle;
         let local = settings.local.map(|local| Local::new(local, source, throttle, limits)).transpose()?;
+        let local = local.map(Arc::new);
+        let basic = settings.basic.as_ref().zip(local.as_ref());
+        let vouchers: [Option<Box<dyn Voucher>>; 3] = [
+            basic.map(|(basic, local)| Box::new(Basic::new(basic, local.clone())) as _),
+            settings.client_certificate.map(|given| Box::new(ClientCertificate::new(given)) as _),
+            settings.trusted_header.as_ref().map(|given| Box::new(TrustedHeader::new(given)) as _),
+        ];
+        let vouchers = Vouchers::new(vouchers.into_iter().flatten().collect());
         let (languages, remember_name) = (settings.languages, settings.remember_name);
-        Ok(Self { prefix, languages, local, pages, remember_name })
+        Ok(Self { prefix, languages, local, vouchers, outer: settings.trusted_header, pages, remember_name })
+    }
+
+    /// The methods that need nothing but a request.
+    pub fn vouchers(&self) -> &Vouchers {
+        &self.vouchers
+    }
+
+    /// Under which names a proxy before us says who is asking.
+    pub fn outer_names(&self) -> Option<&OuterNames> {
+        self.outer.as_ref().map(|outer| &outer.names)
+    }
+
+    /// Whether there is a page where people can prove who they are.
+    pub fn has_form(&self) -> bool {
+        self.local.is_some() || self.vouchers.is_empty()
     }
 
     /// How often the people who may log in have changed since the start.
@@ -118,6 +153,7 @@ impl Login {
         let language = Language::choose(self.languages, accept_language);
         let words = language.words();
         let note = match status {
+            StatusCode::UNAUTHORIZED => words.login_elsewhere,
             StatusCode::FORBIDDEN => words.forbidden,
             StatusCode::NOT_FOUND => words.not_found,
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => words.unavailable,

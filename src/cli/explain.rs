@@ -174,7 +174,12 @@ fn arrive(
     let mut fields = Fields::new();
     fields.append("Host", &host);
     let head = RequestHead { method, target, version: Version::HTTP_11, fields };
-    let peer = Peer { remote: Some(([192, 0, 2, 1], 50_000).into()), local_port: Some(port), scheme };
+    let peer = Peer {
+        remote: Some(([192, 0, 2, 1], 50_000).into()),
+        local_port: Some(port),
+        scheme,
+        certificate: None,
+    };
     inbound(head, &peer, rules, || "(made for each request)".into())
 }
 

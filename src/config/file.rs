@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::brief::{Brief, OneOrMany};
 use super::units::{Count, Duration, Size, Switch};
 
+pub use credentials::{Basic, CertificatePlace, ClientAuth, ClientCertificate, TrustedHeader};
 pub use django::{Django, DjangoBackend, DjangoColumns};
 pub use login::{Local, Login, LoginLanguage, Secret, Throttle, User};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
@@ -21,6 +22,7 @@ pub use session::{
 };
 pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTls};
 
+mod credentials;
 mod django;
 mod login;
 mod operation;
@@ -113,6 +115,10 @@ pub struct ListenerTls {
     pub certificates: Vec<Certificate>,
     /// The oldest version of TLS that is spoken: `"1.2"` or `"1.3"`.
     pub min_version: Brief<TlsVersion>,
+    /// PEM file with the authorities that clients' certificates must come from; without it, nobody is asked for one.
+    pub client_ca: Option<String>,
+    /// Whether clients need a certificate: `required` or `optional`.
+    pub client_auth: ClientAuth,
 }
 
 /// The oldest version of TLS that is spoken.

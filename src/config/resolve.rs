@@ -15,6 +15,7 @@ use crate::peer::Scheme;
 
 mod admin;
 mod certificate;
+mod credentials;
 mod django;
 mod headers;
 mod keys;
@@ -102,7 +103,8 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let upstreams = upstreams::resolve(context, file, &listeners);
     let reserved_prefix = routes::reserved_prefix(context, file.reserved_prefix.as_deref());
     let routes = routes::resolve(context, file, &upstreams, &reserved_prefix);
-    let login = login::resolve(context, &file.login);
+    let mut login = login::resolve(context, &file.login);
+    credentials::resolve(context, file, &listeners, &mut login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
     people::check(context, &routes, &login, session.store);

@@ -10,6 +10,7 @@ use super::events::Events;
 use super::pages::{self, Asked};
 use super::record::Record;
 use super::refusal::Refusal;
+use super::trail::Trail;
 use super::{Gateway, OURS, Reply};
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
@@ -45,15 +46,27 @@ impl Gateway {
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 
+    /// Sends somebody to the same place by https.
+    pub(super) fn to_https(&self, inbound: &Inbound) -> Reply {
+        let authority = match &self.settings.public_url {
+            Some(public) => &public.authority,
+            None => inbound.host.name(),
+        };
+        let query = inbound.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
+        let location = format!("https://{authority}{}{query}", inbound.path.as_str());
+        let head = ResponseHead::new(StatusCode::PERMANENT_REDIRECT).with("Location", location);
+        Reply { keeps: &[], head, body: Body::Full(bytes::Bytes::new()), tunnel: None }
+    }
+
     pub(super) async fn page(
         &self,
-        visit: Visit,
+        mut visit: Visit,
         now: Timestamp,
+        trail: &mut Trail,
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
-        let Visit { page, mut inbound, mut body, memo } = visit;
-        let shown = self.sessions().take_cookies(&mut inbound.fields, &[]);
-        let recognition = self.sessions().recognise(&shown, &mut memo.borrow_mut(), now, false);
+        let shown = self.sessions().take_cookies(&mut visit.inbound.fields, &[]);
+        let recognition = self.sessions().recognise(&shown, &mut visit.memo.borrow_mut(), now, false);
         let visitor = match recognition {
             Recognition::Is(visitor) => visitor,
             Recognition::Unsure => {
@@ -61,6 +74,8 @@ impl Gateway {
                 found.map_err(Refusal::Store)?
             }
         };
+        let visitor = self.guest_at_page(&visit, visitor, now, trail).await?;
+        let Visit { page, inbound, mut body, .. } = visit;
         record.visitor(&visitor);
         if page == EVENTS && matches!(inbound.method, Method::GET | Method::HEAD) {
             return Ok(self.events(&inbound, &visitor, record));

@@ -3,6 +3,8 @@
 //! Comes in: a refusal and what the client can read. Goes out: a page for people, JSON for programs. Never a stack, a
 //! file or an address of ours.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
@@ -62,6 +64,8 @@ pub struct Asked {
     entrance: Option<String>,
     /// Why the session that was shown is no more.
     ended: Option<EndReason>,
+    /// How a program can say who it is, besides a session.
+    challenges: Arc<[String]>,
 }
 
 impl Asked {
@@ -72,18 +76,28 @@ impl Asked {
             true => Reader::Person(fields.text("accept-language").map(str::to_owned)),
             false => Reader::Program,
         };
-        Self { reader, safe, entrance: None, ended: None }
+        Self { reader, safe, entrance: None, ended: None, challenges: Arc::default() }
     }
 
     /// Somebody must sign in, and then comes back to the page asked for, unless asking again would do something.
     pub fn needs_login(&mut self, inbound: &Inbound, login: &Login, ended: Option<EndReason>) {
+        self.challenges = login.vouchers().challenges().clone();
+        self.ended = ended;
+        if !login.has_form() {
+            return;
+        }
         let path = inbound.path.as_str();
         let entrance = match (&inbound.query, self.safe) {
             (_, false) => login.entrance("/"),
             (Some(query), true) => login.entrance(&format!("{path}?{query}")),
             (None, true) => login.entrance(path),
         };
-        (self.entrance, self.ended) = (Some(entrance), ended);
+        self.entrance = Some(entrance);
+    }
+
+    /// What the client said of itself is wrong: what would have been right.
+    pub fn rejected(&mut self, challenge: String) {
+        self.challenges = Arc::new([challenge]);
     }
 
     /// To the login page: 302 for GET and HEAD, 303 for what must not be repeated there (RFC 9110, section 15.4.4).
@@ -118,8 +132,12 @@ pub(super) fn for_program(
         .with("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         .with("Referrer-Policy", "no-referrer")
         .with("Cross-Origin-Opener-Policy", "same-origin");
+    let challenges = asked.map(|asked| &*asked.challenges).unwrap_or_default();
     if status == StatusCode::UNAUTHORIZED {
         head.fields.append("WWW-Authenticate", CHALLENGE);
+    }
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        challenges.iter().for_each(|challenge| head.fields.append("WWW-Authenticate", challenge));
     }
     (head, body.to_string().into())
 }

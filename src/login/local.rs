@@ -73,6 +73,11 @@ impl Local {
         &self.users
     }
 
+    /// How many passwords were looked at since the start.
+    pub fn checks(&self) -> u64 {
+        self.checker.asked()
+    }
+
     /// Counts an attempt. What is too many only because of attempts under way waits until they are over.
     async fn begin(&self, user: &str, client: Option<IpAddr>, now: Timestamp) -> Result<Attempt, Wait> {
         let mut outcome = self.throttle.begin(&self.limits, user, client, now);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::login::{basic, client_certificate, trusted_header};
+
 /// `login:`
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -16,6 +18,12 @@ pub struct Settings {
     pub remember_name: Duration,
     /// `login.local`, when configured.
     pub local: Option<LocalSettings>,
+    /// `login.basic`, when configured.
+    pub basic: Option<basic::Settings>,
+    /// `login.trusted_header`, when configured.
+    pub trusted_header: Option<trusted_header::Settings>,
+    /// `login.client_certificate`, when configured.
+    pub client_certificate: Option<client_certificate::Settings>,
     /// `login.throttle`.
     pub throttle: ThrottleSettings,
 }
@@ -27,6 +35,9 @@ impl Default for Settings {
             languages: Languages::default(),
             remember_name: Duration::from_secs(365 * 86_400),
             local: None,
+            basic: None,
+            trusted_header: None,
+            client_certificate: None,
             throttle: ThrottleSettings::default(),
         }
     }

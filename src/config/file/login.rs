@@ -12,6 +12,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::{Basic, ClientCertificate, TrustedHeader};
 use crate::config::brief::{Brief, FromWord};
 use crate::config::units::{Duration, Rate, Switch};
 
@@ -27,6 +28,12 @@ pub struct Login {
     pub remember_name_for: Duration,
     /// Users with passwords.
     pub local: Option<Local>,
+    /// HTTP Basic, for API clients.
+    pub basic: Option<Basic>,
+    /// The user header of a proxy before this gateway.
+    pub trusted_header: Option<TrustedHeader>,
+    /// Certificates of clients.
+    pub client_certificate: Option<ClientCertificate>,
     /// How many wrong passwords are allowed.
     pub throttle: Throttle,
 }
@@ -38,6 +45,9 @@ impl Default for Login {
             languages: LoginLanguages(vec![LoginLanguage::Auto]),
             remember_name_for: Duration::seconds(365 * 86_400),
             local: None,
+            basic: None,
+            trusted_header: None,
+            client_certificate: None,
             throttle: Throttle::default(),
         }
     }

@@ -60,6 +60,9 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
         },
         remember_name: given.remember_name_for.0,
         local,
+        basic: None,
+        trusted_header: None,
+        client_certificate: None,
         throttle: ThrottleSettings {
             per_user: (given.throttle.per_user.0, given.throttle.per_user.1),
             per_ip: (given.throttle.per_ip.0, given.throttle.per_ip.1),
