@@ -198,7 +198,7 @@ fn on_the_way(criterion: &mut Criterion) {
     let bytes = request(&sign_in(&sessions));
     let rules = rules();
     let remote = Some(SocketAddr::from(([192, 0, 2, 1], 50_000)));
-    let peer = Peer { remote, local_port: Some(443), scheme: Scheme::Https };
+    let peer = Peer { remote, local_port: Some(443), scheme: Scheme::Https, certificate: None };
     let visitor = recognised(&sessions, &taken(head(&bytes).fields), &mut Memo::default());
     let arrived = |head| inbound(head, &peer, &rules, || "0".repeat(32).into()).expect("a good request");
     criterion.bench_function("inbound", |bench| {

@@ -20,6 +20,7 @@ pub mod refusal;
 mod request_id;
 pub mod settings;
 mod trail;
+mod vouching;
 pub mod watchers;
 
 use std::cell::{Cell, RefCell};
@@ -27,9 +28,6 @@ use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-
-use bytes::Bytes;
-use http::StatusCode;
 
 use crate::access::Asking;
 use crate::body::RequestBody;
@@ -113,10 +111,18 @@ enum Decision<'g> {
 
 /// How a request comes to an application.
 enum Course<'g> {
-    /// It goes to an upstream, once it is known who asks: the cookies that tell.
-    Approach(Box<Approach<'g>>, Presented),
+    /// It goes to an upstream, once it is known who asks.
+    Approach(Box<Approach<'g>>, Unknown),
     /// It goes to an upstream.
     Forward(Forward<'g>),
+}
+
+/// What must be looked at to know who asks.
+enum Unknown {
+    /// Cookies, of which the store knows more.
+    Cookies(Presented),
+    /// What the request says by itself, besides this visitor's session.
+    Credentials(Visitor),
 }
 
 /// A request whose visitor is not known yet.
@@ -159,12 +165,15 @@ impl Gateway {
         let trusted = settings.trusted_proxies.clone();
         let session_headers = route::session_headers(&settings.routes);
         Self {
-            rules: Rc::new(Rules::new(
-                settings.names.clone(),
-                &session_headers,
-                settings.response_headers.clone(),
-                trusted,
-            )),
+            rules: Rc::new(
+                Rules::new(
+                    settings.names.clone(),
+                    &session_headers,
+                    settings.response_headers.clone(),
+                    trusted,
+                )
+                .hearing(settings.login.outer_names().cloned()),
+            ),
             routes: Routes::new(settings.routes.clone()),
             upstreams: settings
                 .upstreams
@@ -246,8 +255,8 @@ impl Gateway {
             }
         };
         let mut forward = match course {
-            Course::Approach(approach, shown) => {
-                let visitor = Box::pin(self.enquire(&approach, &shown, now, trail)).await?;
+            Course::Approach(mut approach, unknown) => {
+                let visitor = Box::pin(self.find_out(&mut approach, unknown, now, trail)).await?;
                 self.admit(*approach, visitor, now, trail, record)?
             }
             Course::Forward(forward) => forward,
@@ -269,7 +278,11 @@ impl Gateway {
             Some(watch) => self.hear(&watch, &mut reply, &outgoing, (client, now)),
             None => Heard::Nothing,
         };
-        if route.access.looks_at_sessions() {
+        if visitor.guest().is_some() {
+            if instructions.is_some() {
+                tracing::debug!(route = %route.name, "session instructions about somebody without a session are not carried out");
+            }
+        } else if route.access.looks_at_sessions() {
             let is_told = instructions.is_some() || heard != Heard::Nothing;
             if is_told || self.sessions().is_due(&visitor) {
                 let browser = outgoing.fields.get("user-agent").unwrap_or_default();
@@ -344,10 +357,8 @@ impl Gateway {
         let recognition =
             self.sessions().recognise(&shown, &mut approach.memo.borrow_mut(), now, route.activity);
         match recognition {
-            Recognition::Is(visitor) => {
-                self.admit(approach, visitor, now, trail, record).map(Course::Forward)
-            }
-            Recognition::Unsure => Ok(Course::Approach(Box::new(approach), shown)),
+            Recognition::Is(visitor) => self.known(approach, visitor, now, trail, record),
+            Recognition::Unsure => Ok(Course::Approach(Box::new(approach), Unknown::Cookies(shown))),
         }
     }
 
@@ -363,7 +374,11 @@ impl Gateway {
         let Approach { route, inbound, mut body, memo, browser } = approach;
         record.visitor(&visitor);
         let method = inbound.method.clone();
-        let asking = Asking::with(visitor.session(), inbound.client.ip, &method);
+        let asking = Asking {
+            identity: visitor.identity(),
+            authenticated_at: visitor.authenticated_at(),
+            ..Asking::with(visitor.session(), inbound.client.ip, &method)
+        };
         let pass = match route.access.admit(asking, now) {
             Ok(pass) => pass,
             Err(denied) => return Err(self.deny(denied, (inbound, body, browser), &visitor, (trail, now))),
@@ -413,17 +428,6 @@ impl Gateway {
         record.reason(refusal.status_and_reason().1);
         let (head, bytes) = pages::refusal(refusal, trail.asked.as_ref(), &request_id, &self.settings.login);
         Reply { keeps: OURS, head, body: Body::Full(bytes), tunnel: None }
-    }
-
-    fn to_https(&self, inbound: &Inbound) -> Reply {
-        let authority = match &self.settings.public_url {
-            Some(public) => &public.authority,
-            None => inbound.host.name(),
-        };
-        let query = inbound.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
-        let location = format!("https://{authority}{}{query}", inbound.path.as_str());
-        let head = ResponseHead::new(StatusCode::PERMANENT_REDIRECT).with("Location", location);
-        Reply { keeps: &[], head, body: Body::Full(Bytes::new()), tunnel: None }
     }
 
     fn take_cookies(&self, inbound: &mut Inbound) -> Presented {

@@ -17,6 +17,7 @@ mod host;
 mod identity;
 mod inbound;
 mod incoming;
+mod outer;
 mod outgoing;
 mod path;
 mod target;
@@ -26,6 +27,7 @@ pub use guard::{Guard, is_instruction, is_same_name};
 pub use host::Host;
 pub use inbound::{Inbound, Upgrade, inbound, is_navigation};
 pub use incoming::{OurCookies, Returning, finish, incoming};
+pub use outer::{Outer, OuterNames};
 pub use outgoing::{HostChoice, outgoing};
 pub use path::{InvalidPath, NormalPath};
 
@@ -77,6 +79,7 @@ pub struct Rules {
     response: ResponseHeaders,
     hsts: Option<String>,
     trusted_proxies: Vec<IpNet>,
+    outer: Option<OuterNames>,
 }
 
 impl Rules {
@@ -89,7 +92,21 @@ impl Rules {
         trusted_proxies: Vec<IpNet>,
     ) -> Self {
         let hsts = response.hsts.map(|age| format!("max-age={}", age.as_secs()));
-        Self { guard: Guard::new(&names, session_headers), names, response, hsts, trusted_proxies }
+        Self {
+            guard: Guard::new(&names, session_headers),
+            names,
+            response,
+            hsts,
+            trusted_proxies,
+            outer: None,
+        }
+    }
+
+    /// The same, and trusted proxies are heard about the user under these names; nobody else can say them.
+    #[must_use]
+    pub fn hearing(mut self, outer: Option<OuterNames>) -> Self {
+        outer.iter().flat_map(OuterNames::iter).for_each(|name| self.guard.add(name));
+        Self { outer, ..self }
     }
 
     /// Removes from trailers, either way, what only a header section may say: everything of ours, of the connection,

@@ -12,8 +12,11 @@ use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
+use crate::headers::OuterNames;
+use crate::login::basic::Basic;
 use crate::login::circle::Circles;
 use crate::login::circle::obstacle::Obstacle;
+use crate::login::client_certificate::ClientCertificate;
 use crate::login::desk::Desk;
 use crate::login::ldap::Ldap;
 use crate::login::local::Local;
@@ -23,15 +26,20 @@ use crate::login::replay::{Kept, ReplaySettings, Shelf};
 use crate::login::target::return_target;
 use crate::login::text::Language;
 use crate::login::throttle::Throttle;
+use crate::login::trusted_header::TrustedHeader;
 use crate::login::upstream::{Application, Heard, Passing, Watch};
 use crate::login::users::{UsersError, UsersSource};
+use crate::login::vouch::{Voucher, Vouchers};
 use crate::message::{Fields, ResponseHead};
 use crate::session::accounts::Accounts;
 use crate::session::origin::Origin;
 use crate::session::record::EndReason;
 use crate::session::{Sessions, Visitor};
 
+pub mod authorization;
+pub mod basic;
 pub mod circle;
+pub mod client_certificate;
 mod desk;
 mod facts;
 pub mod form;
@@ -51,8 +59,10 @@ pub mod target;
 pub mod text;
 pub mod throttle;
 pub mod token;
+pub mod trusted_header;
 pub mod upstream;
 pub mod users;
+pub mod vouch;
 
 pub use facts::facts;
 pub use guard::OWN_COOKIES;
@@ -91,7 +101,9 @@ pub struct Ask<'a> {
 pub struct Login {
     prefix: String,
     languages: Languages,
-    passwords: Option<Passwords>,
+    passwords: Option<Arc<Passwords>>,
+    vouchers: Vouchers,
+    outer: Option<trusted_header::Settings>,
     pages: Pages,
     /// For how long browsers remember a user name, where people want that.
     remember_name: Duration,
@@ -133,13 +145,23 @@ impl Login {
         let ldap = settings.ldap.as_ref().map(Ldap::new).transpose()?;
         let methods = local.map(PasswordMethod::Local).into_iter().chain(ldap.map(PasswordMethod::Ldap));
         let methods: Vec<_> = methods.collect();
-        let passwords = (!methods.is_empty()).then(|| Passwords::new(methods, throttle.clone(), limits));
-        let Settings { languages, remember_name, replay, applications, .. } = settings;
+        let passwords =
+            (!methods.is_empty()).then(|| Arc::new(Passwords::new(methods, throttle.clone(), limits)));
+        let basic = settings.basic.as_ref().zip(passwords.as_ref());
+        let vouchers: [Option<Box<dyn Voucher>>; 3] = [
+            basic.map(|(basic, passwords)| Box::new(Basic::new(basic, passwords.clone())) as _),
+            settings.client_certificate.map(|given| Box::new(ClientCertificate::new(given)) as _),
+            settings.trusted_header.as_ref().map(|given| Box::new(TrustedHeader::new(given)) as _),
+        ];
+        let vouchers = Vouchers::new(vouchers.into_iter().flatten().collect());
+        let Settings { languages, remember_name, replay, applications, trusted_header: outer, .. } = settings;
         let shelf = Arc::default();
         Ok(Self {
             prefix,
             languages,
             passwords,
+            vouchers,
+            outer,
             pages,
             remember_name,
             replay,
@@ -157,9 +179,24 @@ impl Login {
         Self { shelf, ..self }
     }
 
+    /// The methods that need nothing but a request.
+    pub fn vouchers(&self) -> &Vouchers {
+        &self.vouchers
+    }
+
+    /// Under which names a proxy before us says who is asking.
+    pub fn outer_names(&self) -> Option<&OuterNames> {
+        self.outer.as_ref().map(|outer| &outer.names)
+    }
+
+    /// Whether there is a page where people can prove who they are, here or at an application.
+    pub fn has_entrance(&self) -> bool {
+        self.passwords.is_some() || !self.applications.is_empty() || self.vouchers.is_empty()
+    }
+
     /// How often the people who may log in have changed since the start.
     pub fn changes(&self) -> u64 {
-        self.passwords.as_ref().map_or(0, Passwords::changes)
+        self.passwords.as_ref().map_or(0, |passwords| passwords.changes())
     }
 
     /// Where to send somebody who must sign in first, so that they come back to `target` (path and query).
@@ -241,6 +278,7 @@ impl Login {
         let language = Language::choose(self.languages, accept_language);
         let words = language.words();
         let note = match status {
+            StatusCode::UNAUTHORIZED => words.login_elsewhere,
             StatusCode::FORBIDDEN => words.forbidden,
             StatusCode::NOT_FOUND => words.not_found,
             StatusCode::TOO_MANY_REQUESTS => words.too_many,

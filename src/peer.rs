@@ -1,6 +1,8 @@
 //! Peer: the other end of a client's connection, as the socket tells it.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Which scheme the client's connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,30 @@ pub struct Peer {
     pub local_port: Option<u16>,
     /// Plain or TLS.
     pub scheme: Scheme,
+    /// The certificate it proved to have the key of, if it was asked for one and showed one that is trusted.
+    pub certificate: Option<Certificate>,
+}
+
+/// A client's certificate, as DER (X.509).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certificate(Arc<[u8]>);
+
+impl Certificate {
+    /// One whose chain has been verified.
+    pub fn verified(der: &[u8]) -> Self {
+        Self(der.into())
+    }
+
+    /// Its bytes.
+    pub fn der(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({} bytes)", self.0.len())
+    }
 }
 
 impl Peer {

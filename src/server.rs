@@ -59,6 +59,17 @@ pub struct TlsSettings {
     pub certificates: Vec<(PathBuf, PathBuf)>,
     /// Only TLS 1.3 (`min_version: "1.3"`); otherwise 1.2 as well.
     pub only_tls13: bool,
+    /// Clients are asked for certificates.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// Which certificates clients may show.
+#[derive(Clone, Debug)]
+pub struct ClientCertificates {
+    /// File with the authorities they must come from (PEM).
+    pub ca: PathBuf,
+    /// Nobody gets in without one.
+    pub required: bool,
 }
 
 /// Why the server cannot start, or cannot go on with a new configuration.

@@ -65,7 +65,7 @@ pub use recognise::{Memo, Presented, Recognition};
 pub use settings::{CookieSettings, Create, Key, SameSite, Settings, StoreKind};
 pub use settle::{Occasion, Settled};
 pub use ticket::Ticket;
-pub use visitor::Visitor;
+pub use visitor::{Guest, Means, Visitor};
 
 /// The cloakroom: recognises visitors, hands out tickets, takes them back. A new configuration makes a new one around
 /// the same keeper.

@@ -34,6 +34,14 @@ impl Stream {
         !would_block(reference.peek(&mut byte))
     }
 
+    /// The certificate that a client showed, as DER, where it was asked for one and its chain is trusted. A resumed
+    /// connection has that of the one before.
+    pub fn client_certificate(&self) -> Option<&[u8]> {
+        let Stream::Tls(stream) = self else { return None };
+        let TlsStream::Server(stream) = &**stream else { return None };
+        stream.get_ref().1.peer_certificates()?.first().map(|certificate| &**certificate)
+    }
+
     /// The same as far as the runtime has heard, which costs no system call. What has arrived may be lost: only a
     /// connection of which this is false can be used.
     pub fn has_news(&self) -> bool {

@@ -180,7 +180,7 @@ fn arrive(
     fields.append("Host", &host);
     let head = RequestHead { method, target, version: Version::HTTP_11, fields };
     let remote = client.map(|address| (address, 50_000).into());
-    let peer = Peer { remote, local_port: client.map(|_| port), scheme };
+    let peer = Peer { remote, local_port: client.map(|_| port), scheme, certificate: None };
     inbound(head, &peer, rules, || "(made for each request)".into())
 }
 

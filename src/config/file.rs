@@ -12,6 +12,7 @@ use super::brief::{Brief, OneOrMany};
 use super::units::{Count, Duration, Size, Switch};
 
 pub use access::{Access, Condition, OnlyMap, Words};
+pub use credentials::{Basic, CertificatePlace, ClientAuth, ClientCertificate, TrustedHeader};
 pub use django::{Django, DjangoBackend, DjangoColumns};
 pub use ldap::{Ldap, LdapAttributes};
 pub use login::{
@@ -27,6 +28,7 @@ pub use session::{
 pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTls};
 
 mod access;
+mod credentials;
 mod django;
 mod ldap;
 mod login;
@@ -120,6 +122,10 @@ pub struct ListenerTls {
     pub certificates: Vec<Certificate>,
     /// The oldest version of TLS that is spoken: `"1.2"` or `"1.3"`.
     pub min_version: Brief<TlsVersion>,
+    /// PEM file with the authorities that clients' certificates must come from; without it, nobody is asked for one.
+    pub client_ca: Option<String>,
+    /// Whether clients need a certificate: `required` or `optional`.
+    pub client_auth: ClientAuth,
 }
 
 /// The oldest version of TLS that is spoken.

@@ -17,6 +17,7 @@ mod access;
 mod admin;
 mod application;
 mod certificate;
+mod credentials;
 mod django;
 mod headers;
 mod keys;
@@ -107,6 +108,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let reserved_prefix = routes::reserved_prefix(context, file.reserved_prefix.as_deref());
     let routes = routes::resolve(context, file, &upstreams, &reserved_prefix);
     let mut login = login::resolve(context, &file.login);
+    credentials::resolve(context, file, &listeners, &mut login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
     login.applications = application::resolve(context, &file.login.upstream, &routes, session.store);

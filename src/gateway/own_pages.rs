@@ -10,7 +10,8 @@ use super::events::Events;
 use super::pages::{self, Asked};
 use super::record::Record;
 use super::refusal::Refusal;
-use super::{Course, Gateway, OURS, Reply, Trail, interrupted};
+use super::trail::Trail;
+use super::{Course, Gateway, OURS, Reply, interrupted};
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::Inbound;
@@ -52,19 +53,30 @@ impl Gateway {
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 
+    /// Sends somebody to the same place by https.
+    pub(super) fn to_https(&self, inbound: &Inbound) -> Reply {
+        let authority = match &self.settings.public_url {
+            Some(public) => &public.authority,
+            None => inbound.host.name(),
+        };
+        let query = inbound.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
+        let location = format!("https://{authority}{}{query}", inbound.path.as_str());
+        let head = ResponseHead::new(StatusCode::PERMANENT_REDIRECT).with("Location", location);
+        Reply { keeps: &[], head, body: Body::Full(bytes::Bytes::new()), tunnel: None }
+    }
+
     pub(super) async fn page(
         &self,
-        visit: Visit,
+        mut visit: Visit,
         now: Timestamp,
         trail: &mut Trail,
         record: &mut Record,
     ) -> Result<Visited<'_>, Refusal> {
-        let Visit { page, mut inbound, mut body, memo } = visit;
-        let sends = page == interrupted::PAGE && inbound.method == Method::POST;
+        let sends = visit.page == interrupted::PAGE && visit.inbound.method == Method::POST;
         // A request that is sent after all goes out with the cookies it has, our own cut out where all are.
-        let original = sends.then(|| inbound.fields.clone());
-        let shown = self.sessions().take_cookies(&mut inbound.fields, &[]);
-        let recognition = self.sessions().recognise(&shown, &mut memo.borrow_mut(), now, false);
+        let original = sends.then(|| visit.inbound.fields.clone());
+        let shown = self.sessions().take_cookies(&mut visit.inbound.fields, &[]);
+        let recognition = self.sessions().recognise(&shown, &mut visit.memo.borrow_mut(), now, false);
         let visitor = match recognition {
             Recognition::Is(visitor) => visitor,
             Recognition::Unsure => {
@@ -72,6 +84,8 @@ impl Gateway {
                 found.map_err(Refusal::Store)?
             }
         };
+        let visitor = self.guest_at_page(&visit, visitor, now, trail).await?;
+        let Visit { page, inbound, mut body, memo } = visit;
         record.visitor(&visitor);
         if page == EVENTS && matches!(inbound.method, Method::GET | Method::HEAD) {
             return Ok(Visited::Reply(self.events(&inbound, &visitor, record)));

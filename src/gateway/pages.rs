@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
@@ -73,6 +75,8 @@ pub struct Asked {
     within: Option<Duration>,
     /// The cookie of a browser with a request that waits for its login.
     cookie: Option<String>,
+    /// How a program can say who it is, besides a session.
+    challenges: Arc<[String]>,
 }
 
 impl Asked {
@@ -83,18 +87,36 @@ impl Asked {
             true => Reader::Person(fields.text("accept-language").map(str::to_owned)),
             false => Reader::Program,
         };
-        Self { reader, safe, entrance: None, ended: None, within: None, cookie: None }
+        Self {
+            reader,
+            safe,
+            entrance: None,
+            ended: None,
+            within: None,
+            cookie: None,
+            challenges: Arc::default(),
+        }
     }
 
     /// Somebody must sign in, and then comes back to the page asked for, unless asking again would do something.
     pub fn needs_login(&mut self, inbound: &Inbound, login: &Login, ended: Option<EndReason>) {
+        self.challenges = login.vouchers().challenges().clone();
+        self.ended = ended;
+        if !login.has_entrance() {
+            return;
+        }
         let (path, host) = (inbound.path.as_str(), Some(inbound.host.name()));
         let entrance = match (&inbound.query, self.safe) {
             (_, false) => login.entrance_at("/", host),
             (Some(query), true) => login.entrance_at(&format!("{path}?{query}"), host),
             (None, true) => login.entrance_at(path, host),
         };
-        (self.entrance, self.ended) = (Some(entrance), ended);
+        self.entrance = Some(entrance);
+    }
+
+    /// What the client said of itself is wrong: what would have been right.
+    pub fn rejected(&mut self, challenge: String) {
+        self.challenges = Arc::new([challenge]);
     }
 
     /// They are signed in, and must sign in again: the login page says why.
@@ -152,11 +174,15 @@ pub(super) fn for_program(
         .with("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         .with("Referrer-Policy", "no-referrer")
         .with("Cross-Origin-Opener-Policy", "same-origin");
+    let challenges = asked.map(|asked| &*asked.challenges).unwrap_or_default();
     if status == StatusCode::UNAUTHORIZED {
         head.fields.append("WWW-Authenticate", challenge(asked).as_ref());
     }
     let cookie = asked.and_then(|asked| asked.cookie.as_deref());
     cookie.iter().for_each(|cookie| head.fields.append("Set-Cookie", cookie));
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        challenges.iter().for_each(|challenge| head.fields.append("WWW-Authenticate", challenge));
+    }
     (head, body.to_string().into())
 }
 

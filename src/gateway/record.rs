@@ -13,6 +13,7 @@ use http::{Method, StatusCode, Version};
 use super::access_log::{AccessLog, Entry};
 use crate::clock::Timestamp;
 use crate::headers::Inbound;
+use crate::identity::Identity;
 use crate::message::RequestHead;
 use crate::peer::Peer;
 use crate::session::Visitor;
@@ -29,6 +30,7 @@ struct Details {
     started: Instant,
     client: Option<IpAddr>,
     session: Option<Arc<Session>>,
+    guest: Option<Identity>,
     method: Option<Method>,
     version: Version,
     host: String,
@@ -56,6 +58,7 @@ impl Record {
             started: Instant::now(),
             client: peer.ip(),
             session: None,
+            guest: None,
             method: None,
             version,
             host: String::new(),
@@ -108,7 +111,10 @@ impl Record {
 
     /// Who asked.
     pub fn visitor(&mut self, visitor: &Visitor) {
-        self.note(|details| details.session = visitor.session_held().cloned());
+        self.note(|details| {
+            details.session = visitor.session_held().cloned();
+            details.guest = visitor.guest().map(|guest| guest.identity.clone());
+        });
     }
 
     /// Which route it takes.
@@ -163,12 +169,12 @@ fn protocol(version: Version) -> &'static str {
 impl Drop for Record {
     fn drop(&mut self) {
         let Some(details) = self.0.take() else { return };
-        let identity = details.session.as_deref().and_then(Session::identity);
+        let identity = details.session.as_deref().and_then(Session::identity).or(details.guest.as_ref());
         let gone_before_an_answer = details.status == 0;
         details.log.write(&Entry {
             at: Some(details.at),
             client: details.client,
-            user: identity.map(crate::identity::Identity::user),
+            user: identity.map(Identity::user),
             session: details.session.as_deref().map(Session::short),
             method: details.method.as_ref().map_or("", Method::as_str),
             host: &details.host,

@@ -7,6 +7,7 @@ use http::StatusCode;
 use crate::access::Denied;
 use crate::headers::BadRequest;
 use crate::login::circle::obstacle::Obstacle;
+use crate::login::vouch::{Rejected, Why};
 use crate::route::NoRoute;
 use crate::session::store::StoreError;
 use crate::upstream::UpstreamError;
@@ -27,6 +28,9 @@ pub enum Refusal {
     /// Somebody signs in again and again, and the cookie never comes back: why, and which attribute of it.
     #[error("a login goes round in circles: {0:?} ({1})")]
     Circle(Obstacle, String),
+    /// What the request says of who is asking is wrong.
+    #[error(transparent)]
+    Credentials(Box<Rejected>),
     /// The client's bytes are not a request, or its body broke off.
     #[error(transparent)]
     Wire(WireError),
@@ -74,6 +78,7 @@ impl Refusal {
             Refusal::Access(Denied::LoginTooOld(_)) => (StatusCode::UNAUTHORIZED, "login_too_old"),
             Refusal::Access(Denied::NotAllowed) => (StatusCode::FORBIDDEN, "not_allowed"),
             Refusal::Circle(..) => (StatusCode::FORBIDDEN, "login_circle"),
+            Refusal::Credentials(rejected) => of_credentials(&rejected.why),
             Refusal::Wire(error) => of_wire(error),
             Refusal::Upstream { error, .. } => of_upstream(error),
             Refusal::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "session_store_unavailable"),
@@ -85,6 +90,13 @@ impl Refusal {
 
     /// `Retry-After`, for what passes by itself.
     pub fn retry_after(&self) -> Option<Duration> {
+        if let Refusal::Credentials(rejected) = self
+            && let Why::TooMany(wait) = rejected.why
+        {
+            return Some(Duration::from_secs(
+                u64::try_from(wait.0.as_millis().div_ceil(1000)).unwrap_or(1).max(1),
+            ));
+        }
         (self.status_and_reason().0 == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER)
     }
 
@@ -105,6 +117,17 @@ impl Refusal {
             Refusal::Defect => tracing::error!(request_id, "{self}"),
             _ => tracing::debug!(request_id, "refused: {self}"),
         }
+    }
+}
+
+fn of_credentials(why: &Why) -> (StatusCode, &'static str) {
+    match why {
+        Why::Malformed => (StatusCode::UNAUTHORIZED, "bad_authorization"),
+        Why::Password => (StatusCode::UNAUTHORIZED, "wrong_password"),
+        Why::Token(_) => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        Why::Scope(_) => (StatusCode::FORBIDDEN, "insufficient_scope"),
+        Why::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_attempts"),
+        Why::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "login_busy"),
     }
 }
 

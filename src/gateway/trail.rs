@@ -3,12 +3,15 @@
 use std::rc::Rc;
 
 use super::interrupted::Interrupted;
+use http::StatusCode;
+
 use super::pages::Asked;
 use super::refusal::Refusal;
 use super::request_id;
 use crate::access::Denied;
 use crate::headers::Inbound;
 use crate::login::Login;
+use crate::login::vouch::Rejected;
 use crate::peer::Scheme;
 use crate::session::Visitor;
 
@@ -36,6 +39,25 @@ impl Trail {
     /// Keeps of a request what its refusal needs to know.
     pub fn refused(&mut self, inbound: &Inbound, refusal: Refusal) -> Refusal {
         self.asked = Some(Asked::of(&inbound.method, &inbound.fields));
+        refusal
+    }
+
+    /// The same, where what the request says of who is asking is wrong.
+    pub fn rejected(
+        &mut self,
+        inbound: &Inbound,
+        rejected: Box<Rejected>,
+        login: &Login,
+        visitor: &Visitor,
+    ) -> Refusal {
+        let mut asked = Asked::of(&inbound.method, &inbound.fields);
+        let challenge = rejected.challenge.clone();
+        let refusal = Refusal::Credentials(rejected);
+        if refusal.status_and_reason().0 == StatusCode::UNAUTHORIZED {
+            asked.needs_login(inbound, login, visitor.ended());
+        }
+        asked.rejected(challenge);
+        self.asked = Some(asked);
         refusal
     }
 

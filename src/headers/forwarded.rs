@@ -191,7 +191,7 @@ mod tests {
 
     fn peer(ip: &str) -> Peer {
         let remote = Some(SocketAddr::new(ip.parse().expect("an address"), 5555));
-        Peer { remote, local_port: Some(8443), scheme: Scheme::Http }
+        Peer { remote, local_port: Some(8443), scheme: Scheme::Http, certificate: None }
     }
 
     fn fields(list: &[(&str, &str)]) -> Fields {
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn nobody_is_believed_over_a_unix_socket() {
-        let peer = Peer { remote: None, local_port: None, scheme: Scheme::Http };
+        let peer = Peer { remote: None, local_port: None, scheme: Scheme::Http, certificate: None };
         let client = Client::find(&peer, &fields(&LIES), &["0.0.0.0/0".parse().expect("a network")]);
         assert_eq!(told(&client), ["http", "own.example", "80"]);
     }

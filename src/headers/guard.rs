@@ -44,12 +44,18 @@ impl Guard {
     pub fn new(names: &IdentityNames, session_headers: &[String]) -> Self {
         let configured = [&names.user, &names.email, &names.groups, &names.name];
         let configured = configured.into_iter().chain(session_headers).map(String::as_str);
-        let all = NAMES.into_iter().chain(configured);
-        let names: Vec<Box<[u8]>> = all.map(|name| name.bytes().map(fold).collect()).collect();
-        let lengths = names.iter().fold(0, |bits, name| bits | length_bit(name));
-        let starts = names.iter().map(|name| &**name).chain(PREFIXES);
-        let firsts = starts.fold(0, |bits, name| bits | first_bit(name));
-        Self { names, lengths, firsts }
+        let firsts = PREFIXES.into_iter().fold(0, |bits, prefix| bits | first_bit(prefix));
+        let mut guard = Self { names: Vec::new(), lengths: 0, firsts };
+        NAMES.into_iter().chain(configured).for_each(|name| guard.add(name));
+        guard
+    }
+
+    /// Guards one more name.
+    pub fn add(&mut self, name: &str) {
+        let folded: Box<[u8]> = name.bytes().map(fold).collect();
+        self.lengths |= length_bit(&folded);
+        self.firsts |= first_bit(&folded);
+        self.names.push(folded);
     }
 
     /// Whether a name is one of ours: lower case, with `_` for everything that is not a letter or digit.

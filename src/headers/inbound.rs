@@ -9,9 +9,9 @@ use http::{Method, Version};
 
 use super::hop::HopByHop;
 use super::target::Target;
-use super::{BadRequest, Client, Host, NormalPath, REQUEST_ID, Rules};
+use super::{BadRequest, Client, Host, NormalPath, Outer, REQUEST_ID, Rules};
 use crate::message::{Fields, RequestHead};
-use crate::peer::Peer;
+use crate::peer::{Certificate, Peer};
 
 /// The host of an HTTP/1.0 request that names none.
 const NO_HOST: &str = "localhost";
@@ -43,6 +43,10 @@ pub struct Inbound {
     pub upgrade: Option<Upgrade>,
     /// The client takes trailers (`TE: trailers`).
     pub takes_trailers: bool,
+    /// Who is asking, as a trusted proxy says, where one is to be heard.
+    pub outer: Option<Box<Outer>>,
+    /// The certificate of the client's connection.
+    pub certificate: Option<Certificate>,
 }
 
 /// A protocol to go on in.
@@ -83,6 +87,7 @@ pub fn inbound(
     let client = Client::find(peer, &fields, &rules.trusted_proxies);
     let request_id = request_id(&client, &fields).unwrap_or_else(fresh_id);
 
+    let outer = rules.outer.as_ref().and_then(|names| Outer::heard(&client, &fields, names));
     let hop = HopByHop::of(&fields);
     // How the body is framed, and when it is sent, is for the codec to say.
     ["content-length", "expect"].into_iter().for_each(|name| fields.remove(name));
@@ -100,6 +105,8 @@ pub fn inbound(
         expects_continue,
         upgrade,
         takes_trailers,
+        outer,
+        certificate: peer.certificate.clone(),
     })
 }
 
@@ -199,7 +206,12 @@ mod tests {
     ) -> Result<Inbound, BadRequest> {
         let mut fields = Fields::new();
         list.iter().for_each(|(name, value)| fields.append(name, value));
-        let peer = Peer { remote: Some((ip, 5555).into()), local_port: Some(80), scheme: Scheme::Http };
+        let peer = Peer {
+            remote: Some((ip, 5555).into()),
+            local_port: Some(80),
+            scheme: Scheme::Http,
+            certificate: None,
+        };
         let trusted = vec!["10.0.0.0/8".parse().expect("a network")];
         let rules = Rules::new(IdentityNames::default(), &[], ResponseHeaders::default(), trusted);
         inbound(RequestHead { method, target: target.to_owned(), version, fields }, &peer, &rules, || {

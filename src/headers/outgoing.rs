@@ -109,7 +109,7 @@ mod tests {
         let method = if target == "*" { Method::OPTIONS } else { Method::GET };
         let head = RequestHead { method, target: target.to_owned(), version: Version::HTTP_11, fields };
         let remote = Some(([192, 0, 2, 9], 5555).into());
-        let peer = Peer { remote, local_port: Some(8443), scheme: Scheme::Https };
+        let peer = Peer { remote, local_port: Some(8443), scheme: Scheme::Https, certificate: None };
         let response = ResponseHeaders { via, ..ResponseHeaders::default() };
         let rules = Rules::new(IdentityNames::default(), &[], response, Vec::new());
         let inbound = inbound(head, &peer, &rules, || "fresh".into()).expect("valid");

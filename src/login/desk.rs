@@ -10,13 +10,14 @@ use zeroize::Zeroizing;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::login::circle::obstacle::Obstacle;
+use crate::login::facts::facts_of_visitor;
 use crate::login::form::field;
 use crate::login::guard::{Nonce, sent_from_here};
 use crate::login::page::{Page, Reply, View};
 use crate::login::passwords::Outcome;
 use crate::login::target::return_target;
 use crate::login::text::Language;
-use crate::login::{Ask, CHALLENGE, Login, TOO_OLD, facts, remembered};
+use crate::login::{Ask, CHALLENGE, Login, TOO_OLD, remembered};
 use crate::message::ResponseHead;
 use crate::session::protocol::Scope;
 use crate::session::record::Session;
@@ -24,6 +25,7 @@ use crate::session::sign::Arrival;
 use crate::session::store::StoreError;
 use crate::session::{Sessions, Ticket};
 
+mod guest;
 mod replay;
 mod sessions;
 
@@ -92,6 +94,9 @@ impl Desk<'_> {
     }
 
     pub(super) async fn sign_in(&self) -> Reply {
+        if let Some(exchanged) = self.exchange().await {
+            return exchanged;
+        }
         let Some(passwords) = &self.login.passwords else { return self.login_page() };
         if let Some(refused) = self.refuse_foreign() {
             return refused;
@@ -150,16 +155,10 @@ impl Desk<'_> {
 
     async fn welcome(&self, arrival: Arrival, remember_name: bool, target: &str) -> Reply {
         let user = arrival.identity.user().to_owned();
-        let (tickets, session) = match self.sessions.sign_in(self.ask.visitor, arrival, self.now).await {
-            Ok(signed_in) => signed_in,
-            Err(error) => return self.store_away(&error),
+        let tickets = match self.let_in(arrival).await {
+            Ok(tickets) => tickets,
+            Err(reply) => return *reply,
         };
-        tracing::info!(
-            user = user.as_str(),
-            session = format_args!("{:08x}", session.short()),
-            client = self.client(),
-            "signed in"
-        );
         self.login.circles.signed_in(self.ask.client, self.ask.fields, self.now);
         let reply = Reply::see_other(return_target(target, &self.login.prefix))
             .with_tickets(&tickets)
@@ -178,6 +177,16 @@ impl Desk<'_> {
         tracing::warn!(client = self.client(), "a login goes round in circles: the browser sends no cookie");
         let languages = self.ask.fields.text("accept-language");
         self.login.circle_page((Obstacle::Blocked, cookie), languages, StatusCode::FORBIDDEN)
+    }
+
+    /// Makes a session; what hands it out, or why that cannot be done.
+    async fn let_in(&self, arrival: Arrival) -> Result<Vec<Ticket>, Box<Reply>> {
+        let user = arrival.identity.user().to_owned();
+        let signed_in = self.sessions.sign_in(self.ask.visitor, arrival, self.now).await;
+        let (tickets, session) = signed_in.map_err(|error| Box::new(self.store_away(&error)))?;
+        let session = format_args!("{:08x}", session.short());
+        tracing::info!(user, session, client = self.client(), "signed in");
+        Ok(tickets)
     }
 
     /// The user name this browser remembers, where it may.
@@ -202,6 +211,9 @@ impl Desk<'_> {
 
     pub(super) fn logout_page(&self, status: StatusCode, error: Option<&str>) -> Reply {
         let words = self.language.words();
+        if let Some(guest) = self.ask.visitor.guest() {
+            return self.logout_of_guest(guest);
+        }
         let signed_in = self.ask.visitor.session().zip(self.ask.visitor.identity());
         let Some((session, identity)) = signed_in else {
             let offer_login = self.login.passwords.is_some() || !self.login.applications.is_empty();
@@ -280,7 +292,7 @@ impl Desk<'_> {
 
     /// What the browser's scripts may know of the session. Does not extend it.
     pub(super) fn session(&self) -> Reply {
-        let facts = facts(self.ask.visitor.session(), self.ask.visitor.ended(), self.sessions);
+        let facts = facts_of_visitor(self.ask.visitor, self.sessions);
         let head = ResponseHead::new(StatusCode::OK)
             .with("Content-Type", "application/json")
             .with("Cache-Control", "no-store")

@@ -5,12 +5,25 @@
 use serde_json::{Value, json};
 
 use crate::identity::Identity;
-use crate::session::Sessions;
 use crate::session::record::{EndReason, Session};
+use crate::session::{Sessions, Visitor};
 
 /// What there is to know, times in seconds since 1970; of nobody all is `null` or empty.
 pub fn facts(session: Option<&Session>, ended: Option<EndReason>, sessions: &Sessions) -> Value {
-    let identity = session.and_then(Session::identity);
+    facts_of(session.and_then(Session::identity), session, ended, sessions)
+}
+
+/// The same of a visitor, who may be known without a session.
+pub fn facts_of_visitor(visitor: &Visitor, sessions: &Sessions) -> Value {
+    facts_of(visitor.identity(), visitor.session(), visitor.ended(), sessions)
+}
+
+fn facts_of(
+    identity: Option<&Identity>,
+    session: Option<&Session>,
+    ended: Option<EndReason>,
+    sessions: &Sessions,
+) -> Value {
     json!({
         "user": identity.map(Identity::user),
         "name": identity.and_then(Identity::name),

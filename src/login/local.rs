@@ -33,6 +33,11 @@ impl Local {
         &self.users
     }
 
+    /// How many passwords were looked at since the start.
+    pub fn checks(&self) -> u64 {
+        self.checker.asked()
+    }
+
     /// Tries a user name and a password. A disabled user is one we know: no other method may let them in.
     pub async fn try_password(&self, user: &str, password: Zeroizing<String>) -> Verdict {
         let candidate = self.users.candidate(user);

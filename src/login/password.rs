@@ -4,6 +4,7 @@
 //! few threads of its own so that hashing never holds up a worker. Never queues without bound, never keeps a password.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -69,6 +70,7 @@ pub fn matches(hash: &str, password: &[u8]) -> bool {
 #[derive(Debug)]
 pub struct Checker {
     queue: SyncSender<Job>,
+    asked: AtomicU64,
 }
 
 /// So many checks wait already that another one would wait too long.
@@ -100,12 +102,18 @@ impl Checker {
             let thread = thread::Builder::new().name("password".to_owned());
             thread.spawn(move || work(&jobs))?;
         }
-        Ok(Self { queue })
+        Ok(Self { queue, asked: AtomicU64::new(0) })
+    }
+
+    /// How many passwords it was asked about.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Whether the first of `hashes` is that of `password`. All are computed: the time taken says nothing.
     pub async fn check(&self, hashes: Vec<SecretString>, password: Zeroizing<String>) -> Result<bool, Busy> {
         let (answer, answered) = oneshot::channel();
+        self.asked.fetch_add(1, Ordering::Relaxed);
         match self.queue.try_send(Job { hashes, password, answer }) {
             Ok(()) => answered.await.map_err(|_| Busy),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Busy),

@@ -228,7 +228,8 @@ impl Passwords {
         }
     }
 
-    fn local(&self) -> Option<&Local> {
+    /// Those of ours, if there are any.
+    pub fn local(&self) -> Option<&Local> {
         self.methods.iter().find_map(|method| match method {
             Method::Local(local) => Some(local),
             Method::Ldap(_) => None,

@@ -11,6 +11,8 @@ use crate::login::looks::Looks;
 use crate::login::replay::ReplaySettings;
 use crate::login::upstream::Application;
 
+use crate::login::{basic, client_certificate, trusted_header};
+
 /// `login:`
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -24,6 +26,12 @@ pub struct Settings {
     pub local: Option<LocalSettings>,
     /// `login.ldap`, when configured.
     pub ldap: Option<LdapSettings>,
+    /// `login.basic`, when configured.
+    pub basic: Option<basic::Settings>,
+    /// `login.trusted_header`, when configured.
+    pub trusted_header: Option<trusted_header::Settings>,
+    /// `login.client_certificate`, when configured.
+    pub client_certificate: Option<client_certificate::Settings>,
     /// `login.throttle`.
     pub throttle: ThrottleSettings,
     /// `login.replay_body` and its like.
@@ -42,6 +50,9 @@ impl Default for Settings {
             remember_name: Duration::from_secs(365 * 86_400),
             local: None,
             ldap: None,
+            basic: None,
+            trusted_header: None,
+            client_certificate: None,
             throttle: ThrottleSettings::default(),
             replay: ReplaySettings::default(),
             applications: Vec::new(),

@@ -79,6 +79,10 @@ pub struct Words {
     sign_out_elsewhere: &'static str,
     sign_out_question: &'static str,
     pub(super) signed_out: &'static str,
+    /// Whoever it is did not sign in here.
+    pub(super) signed_in_elsewhere: &'static str,
+    /// Nobody can sign in here.
+    pub(super) login_elsewhere: &'static str,
     pub(super) problem: &'static str,
     sign_in_again: &'static str,
     stay: &'static str,

@@ -20,7 +20,7 @@ use super::tls::{self, Tls};
 use super::worker::{Busy, Worker};
 use super::{ListenAddress, ListenerSettings, http2};
 use crate::gateway::refusal::Refusal;
-use crate::peer::{Peer, Scheme};
+use crate::peer::{Certificate, Peer, Scheme};
 use crate::stream::Stream;
 use crate::wire::WireError;
 use crate::wire::receive::Receiver;
@@ -218,7 +218,7 @@ fn welcome(worker: &Rc<Worker>, stream: Accepted, local_port: Option<u16>, door:
         Accepted::Tcp(_, remote) => Some(remote),
         Accepted::Unix(_) => None,
     };
-    let peer = Peer { remote, local_port, scheme };
+    let peer = Peer { remote, local_port, scheme, certificate: None };
     let gateway = worker.gateway();
     let limits = &gateway.settings().limits;
     let seat = worker.crowd().enter(peer.ip(), limits.connections, limits.connections_per_ip);
@@ -260,11 +260,21 @@ async fn turn_away(
 }
 
 /// Each phase has its own allocation, so that a connection that waits holds little.
-async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: Peer, door: Arc<Door>, seat: Seat, busy: Busy) {
+async fn serve(
+    worker: Rc<Worker>,
+    accepted: Accepted,
+    mut peer: Peer,
+    door: Arc<Door>,
+    seat: Seat,
+    busy: Busy,
+) {
     let _seat = seat;
     let redirect = door.redirect_to_https;
     let patience = worker.gateway().settings().timeouts.header;
     let begun = Box::pin(within(patience, begin(accepted, door))).await;
+    if let Some((stream, ..)) = &begun {
+        peer.certificate = stream.client_certificate().map(Certificate::verified);
+    }
     let serving: Pin<Box<dyn Future<Output = ()>>> = match begun {
         None => return,
         Some((stream, mut receiver, true)) => {

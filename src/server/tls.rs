@@ -5,17 +5,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs;
-use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{Acceptor, ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, ServerConfig, version};
+use rustls::{CipherSuite, RootCertStore, ServerConfig, version};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::TlsSettings;
+use super::{ClientCertificates, TlsSettings};
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,14 @@ pub enum TlsError {
         /// What is wrong with it.
         error: rustls::Error,
     },
+    /// No authority to hold clients' certificates against.
+    #[error("{}: {error}", path.display())]
+    Authorities {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: String,
+    },
     /// The TLS library refused the settings.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
@@ -55,9 +64,11 @@ impl Tls {
         let versions = if settings.only_tls13 { &both[..1] } else { both };
         let mut provider = aws_lc_rs::default_provider();
         provider.cipher_suites.sort_by_key(|suite| !is_cheap(suite.suite()));
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+        let provider = Arc::new(provider);
+        let clients = verifier(settings.clients.as_ref(), &provider)?;
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::new(ByName::load(settings)?));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.ticketer = aws_lc_rs::Ticketer::new()?;
@@ -76,6 +87,24 @@ impl Tls {
         let config = if without_aes { &self.theirs } else { &self.ours };
         start.into_stream(config.clone()).await
     }
+}
+
+/// Who judges clients' certificates: nobody, where none is asked for.
+fn verifier(
+    clients: Option<&ClientCertificates>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let Some(clients) = clients else { return Ok(WebPkiClientVerifier::no_client_auth()) };
+    let file_error = |error| TlsError::File { path: clients.ca.clone(), error };
+    let mut authorities = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(&clients.ca).map_err(file_error)? {
+        authorities.add(certificate.map_err(file_error)?)?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider.clone());
+    let builder = if clients.required { builder } else { builder.allow_unauthenticated() };
+    builder
+        .build()
+        .map_err(|error| TlsError::Authorities { path: clients.ca.clone(), error: error.to_string() })
 }
 
 /// AES-128 with SHA-256: SHA-384 has no instructions of its own in most processors, and makes a handshake a fifth dearer.

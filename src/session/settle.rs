@@ -69,7 +69,10 @@ impl Sessions {
     #[inline]
     pub fn is_due(&self, visitor: &Visitor) -> bool {
         visitor.due
-            || visitor.session.is_none() && self.settings.create == Create::Always && !self.is_bridge()
+            || visitor.session.is_none()
+                && self.settings.create == Create::Always
+                && visitor.guest().is_none()
+                && !self.is_bridge()
     }
 
     /// Carries out what a response wishes, and hands out what is due.

@@ -66,7 +66,7 @@ impl Sessions {
         let (user, remember) = (identity.user().to_owned(), remember && self.can_remember());
         let data = with_notes(&self.data_to_keep(visitor, identity.user(), now), &notes, now);
         let draft = Draft { credential, origin, data, ..Draft::signed_in(identity, remember, now) };
-        let kept = match visitor.session() {
+        let kept = match visitor.session().or(visitor.beside.as_deref()) {
             Some(old) => self.replace(old, draft).await?,
             None => self.create(draft).await?,
         };

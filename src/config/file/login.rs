@@ -13,6 +13,7 @@ use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ldap::Ldap;
+use super::{Basic, ClientCertificate, TrustedHeader};
 use crate::config::brief::{Brief, FromWord};
 use crate::config::units::{Duration, Rate, Size, Switch};
 
@@ -38,6 +39,12 @@ pub struct Login {
     pub local: Option<Local>,
     /// Users of a directory, such as OpenLDAP or Active Directory.
     pub ldap: Option<Ldap>,
+    /// HTTP Basic, for API clients.
+    pub basic: Option<Basic>,
+    /// The user header of a proxy before this gateway.
+    pub trusted_header: Option<TrustedHeader>,
+    /// Certificates of clients.
+    pub client_certificate: Option<ClientCertificate>,
     /// How many wrong passwords are allowed.
     pub throttle: Throttle,
     /// The largest body of a request that waits for its login and is then offered to be sent; `0` keeps none.
@@ -62,6 +69,9 @@ impl Default for Login {
             remember_name_for: Duration::seconds(365 * 86_400),
             local: None,
             ldap: None,
+            basic: None,
+            trusted_header: None,
+            client_certificate: None,
             throttle: Throttle::default(),
             replay_body: Size(64 << 10),
             replay_total: Size(16 << 20),

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{Context, certificate, is_https, is_local};
-use crate::config::file::{File, Listener, ListenerTls, TlsVersion};
+use crate::config::file::{ClientAuth, File, Listener, ListenerTls, TlsVersion};
 use crate::gateway::settings::PublicUrl;
-use crate::server::{ListenAddress, ListenerSettings, TlsSettings};
+use crate::server::{ClientCertificates, ListenAddress, ListenerSettings, TlsSettings};
 
 /// All listeners.
 pub(super) fn resolve(
@@ -135,5 +135,13 @@ fn resolve_tls(context: &mut Context, path: &str, given: &ListenerTls) -> TlsSet
             (_, None) => context.missing(&path, "a certificate needs its key\nadd `key: server.key`"),
         }
     }
-    TlsSettings { certificates, only_tls13: given.min_version.0 == TlsVersion::Tls13 }
+    let clients = given.client_ca.as_deref().map(|ca| ClientCertificates {
+        ca: certificate::authorities(context, &format!("{path}.client_ca"), ca),
+        required: given.client_auth == ClientAuth::Required,
+    });
+    if clients.is_none() && context.document.has(&format!("{path}.client_auth")) {
+        let message = "nobody is asked for a certificate\nadd `client_ca: ca.pem`, whose certificates clients must have";
+        context.key_error(&format!("{path}.client_auth"), message);
+    }
+    TlsSettings { certificates, only_tls13: given.min_version.0 == TlsVersion::Tls13, clients }
 }

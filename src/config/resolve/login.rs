@@ -62,6 +62,9 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
         remember_name: given.remember_name_for.0,
         local,
         ldap: given.ldap.as_ref().map(|given| ldap::resolve(context, given)),
+        basic: None,
+        trusted_header: None,
+        client_certificate: None,
         throttle: ThrottleSettings {
             per_user: (given.throttle.per_user.0, given.throttle.per_user.1),
             per_ip: (given.throttle.per_ip.0, given.throttle.per_ip.1),

@@ -15,6 +15,8 @@ pub(super) const WORDS: Words = Words {
     sign_out_elsewhere: "Sign out everywhere else",
     sign_out_question: "Do you want to sign out?",
     signed_out: "You are signed out.",
+    signed_in_elsewhere: "You did not sign in here: a certificate, or the system in front of this site, says who you are. Sign out there.",
+    login_elsewhere: "This page needs to know who you are, and nobody can sign in here. Use a certificate, or the way in that your organization has set up.",
     problem: "That did not work",
     sign_in_again: "Sign in again",
     stay: "Stay signed in",

@@ -15,6 +15,8 @@ pub(super) const WORDS: Words = Words {
     sign_out_elsewhere: "다른 모든 기기에서 로그아웃",
     sign_out_question: "로그아웃하시겠습니까?",
     signed_out: "로그아웃되었습니다.",
+    signed_in_elsewhere: "여기에서 로그인하지 않았습니다. 인증서 또는 이 사이트 앞단의 시스템으로 확인되었으므로 해당 시스템에서 로그아웃해 주세요.",
+    login_elsewhere: "이 페이지를 보려면 사용자 확인이 필요하지만 여기에서는 로그인할 수 없습니다. 인증서를 사용하거나 소속 기관에서 안내한 경로로 접속해 주세요.",
     problem: "요청을 처리할 수 없습니다",
     sign_in_again: "다시 로그인",
     stay: "로그인 상태로 돌아가기",
