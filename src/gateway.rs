@@ -8,6 +8,7 @@
 pub mod access_log;
 pub mod body;
 mod events;
+mod forward_auth;
 mod isolate;
 mod live;
 mod memory;

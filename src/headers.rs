@@ -17,6 +17,7 @@ mod host;
 mod identity;
 mod inbound;
 mod incoming;
+mod original;
 mod outgoing;
 mod path;
 mod target;
@@ -26,7 +27,8 @@ pub use guard::{Guard, is_instruction, is_same_name};
 pub use host::Host;
 pub use inbound::{Inbound, Upgrade, inbound, is_navigation};
 pub use incoming::{OurCookies, Returning, finish, incoming};
-pub use outgoing::{HostChoice, outgoing};
+pub use original::Original;
+pub use outgoing::{HostChoice, introduce, outgoing};
 pub use path::{InvalidPath, NormalPath};
 
 /// Carries one id through client, gateway, upstream and log.
@@ -132,6 +134,9 @@ pub enum BadRequest {
     /// An expectation other than `100-continue` (RFC 9110, 10.1.1).
     #[error("the expectation cannot be met")]
     Expectation,
+    /// A trusted proxy asks about a request and does not say all of it, or says two things of it.
+    #[error("the request asked about is not clear")]
+    Original,
 }
 
 impl BadRequest {
@@ -153,6 +158,7 @@ impl BadRequest {
             BadRequest::HostDiffers => "host_differs",
             BadRequest::Method => "method_not_allowed",
             BadRequest::Expectation => "expectation_failed",
+            BadRequest::Original => "unclear_request",
         }
     }
 }

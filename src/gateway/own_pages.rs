@@ -10,7 +10,7 @@ use super::events::Events;
 use super::pages::{self, Asked};
 use super::record::Record;
 use super::refusal::Refusal;
-use super::{Gateway, OURS, Reply};
+use super::{Gateway, OURS, Reply, forward_auth};
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::Inbound;
@@ -18,7 +18,7 @@ use crate::login::Ask;
 use crate::message::ResponseHead;
 use crate::peer::Scheme;
 use crate::session::origin::Origin;
-use crate::session::{Memo, Recognition, Visitor};
+use crate::session::{Memo, Visitor};
 
 /// Largest form that is read.
 const LARGEST_FORM: usize = 64 * 1024;
@@ -51,16 +51,12 @@ impl Gateway {
         now: Timestamp,
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
+        if visit.page == forward_auth::PAGE {
+            return self.vouch(visit, now, record).await;
+        }
         let Visit { page, mut inbound, mut body, memo } = visit;
         let shown = self.sessions().take_cookies(&mut inbound.fields, &[]);
-        let recognition = self.sessions().recognise(&shown, &mut memo.borrow_mut(), now, false);
-        let visitor = match recognition {
-            Recognition::Is(visitor) => visitor,
-            Recognition::Unsure => {
-                let found = self.sessions().enquire(&shown, &mut Memo::default(), now, false).await;
-                found.map_err(Refusal::Store)?
-            }
-        };
+        let visitor = self.known(&shown, &memo, now, false).await?;
         record.visitor(&visitor);
         if page == EVENTS && matches!(inbound.method, Method::GET | Method::HEAD) {
             return Ok(self.events(&inbound, &visitor, record));

@@ -9,7 +9,7 @@ use http::{Method, Version};
 
 use super::hop::HopByHop;
 use super::target::Target;
-use super::{BadRequest, Client, Host, NormalPath, REQUEST_ID, Rules};
+use super::{BadRequest, Client, Host, NormalPath, Original, REQUEST_ID, Rules};
 use crate::message::{Fields, RequestHead};
 use crate::peer::Peer;
 
@@ -43,6 +43,8 @@ pub struct Inbound {
     pub upgrade: Option<Upgrade>,
     /// The client takes trailers (`TE: trailers`).
     pub takes_trailers: bool,
+    /// The request that a trusted proxy asks about.
+    pub original: Option<Box<Original>>,
 }
 
 /// A protocol to go on in.
@@ -82,6 +84,7 @@ pub fn inbound(
     let takes_trailers = fields.lists("te", "trailers");
     let client = Client::find(peer, &fields, &rules.trusted_proxies);
     let request_id = request_id(&client, &fields).unwrap_or_else(fresh_id);
+    let original = Original::find(&client, &fields);
 
     let hop = HopByHop::of(&fields);
     // How the body is framed, and when it is sent, is for the codec to say.
@@ -100,6 +103,7 @@ pub fn inbound(
         expects_continue,
         upgrade,
         takes_trailers,
+        original,
     })
 }
 
@@ -121,7 +125,7 @@ pub fn is_navigation(fields: &Fields) -> bool {
 
 /// Whether applications may take a method for another one: methods are case-sensitive (RFC 9110, section 9.1), but some
 /// applications read `post` as POST, and a route for POST does not.
-fn has_two_readings(method: &Method) -> bool {
+pub(super) fn has_two_readings(method: &Method) -> bool {
     *method != Method::GET && method.as_str().bytes().any(|byte| byte.is_ascii_lowercase())
 }
 

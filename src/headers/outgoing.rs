@@ -44,10 +44,15 @@ pub fn outgoing(
     }
     fields.append(REQUEST_ID, &*inbound.request_id);
     inbound.client.append(&mut fields, &inbound.host);
-    if let Some(identity) = pass.identity() {
-        identity::append(&mut fields, identity, &rules.names);
-    }
+    introduce(&mut fields, pass, rules);
     RequestHead { method, target, version: Version::HTTP_11, fields }
+}
+
+/// Says who is asking, if anybody is known.
+pub fn introduce(fields: &mut Fields, pass: &Pass<'_>, rules: &Rules) {
+    if let Some(identity) = pass.identity() {
+        identity::append(fields, identity, &rules.names);
+    }
 }
 
 /// Origin form: the normal path, and the query byte for byte.

@@ -32,6 +32,7 @@ mod admin;
 mod access;
 mod django;
 mod end_reasons;
+mod forward_auth;
 mod login;
 mod own_sessions;
 mod remembered_name;
