@@ -6,7 +6,9 @@
 //! gateway, so nothing here is locked or shared.
 
 pub mod access_log;
+mod assertions;
 pub mod body;
+mod credentials;
 mod events;
 mod forward_auth;
 mod isolate;
@@ -43,6 +45,7 @@ use crate::session::record::Session;
 use crate::session::{Memo, Occasion, Presented, Recognition, Sessions, Visitor};
 use crate::upstream::exchange::{Answer, Tunnel};
 use crate::upstream::{HostHeader, Upstream};
+use assertions::Assertions;
 use body::Body;
 use isolate::isolate;
 use live::Live;
@@ -60,6 +63,7 @@ pub struct Gateway {
     rules: Rc<Rules>,
     routes: Routes,
     upstreams: Vec<Upstream>,
+    assertions: Option<Assertions>,
     stopping: Rc<Cell<bool>>,
 }
 
@@ -158,6 +162,7 @@ impl Gateway {
                 .iter()
                 .map(|(upstream, tls)| Upstream::new(upstream.clone(), tls))
                 .collect(),
+            assertions: settings.assertion.clone().map(Assertions::new),
             settings,
             stopping,
         }
@@ -335,6 +340,7 @@ impl Gateway {
         let client = inbound.client.ip;
         let mut outgoing =
             headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
+        self.prove(&mut outgoing, (&pass, route), &memo, now);
         let mut flash = None;
         if let Some(session) = pass.session() {
             if self.delivers(&outgoing, route) && self.sessions().has_flash(session, &route.session, now) {

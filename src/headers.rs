@@ -10,6 +10,8 @@ use ipnet::IpNet;
 
 use crate::message::Fields;
 
+pub mod assertion;
+pub mod credentials;
 mod forwarded;
 mod guard;
 mod hop;
@@ -21,10 +23,12 @@ mod original;
 mod outgoing;
 mod path;
 mod target;
+pub mod template;
 
 pub use forwarded::Client;
 pub use guard::{Guard, is_instruction, is_same_name};
 pub use host::Host;
+pub use identity::IdentityNames;
 pub use inbound::{Inbound, Upgrade, inbound, is_navigation};
 pub use incoming::{OurCookies, Returning, finish, incoming};
 pub use original::Original;
@@ -33,30 +37,6 @@ pub use path::{InvalidPath, NormalPath};
 
 /// Carries one id through client, gateway, upstream and log.
 pub const REQUEST_ID: &str = "X-Request-Id";
-
-/// Header names that say who is asking (`identity.headers:`).
-#[derive(Clone, Debug)]
-pub struct IdentityNames {
-    /// Default `X-Auth-User`.
-    pub user: String,
-    /// Default `X-Auth-Email`.
-    pub email: String,
-    /// Default `X-Auth-Groups`.
-    pub groups: String,
-    /// Default `X-Auth-Name`.
-    pub name: String,
-}
-
-impl Default for IdentityNames {
-    fn default() -> Self {
-        Self {
-            user: "X-Auth-User".to_owned(),
-            email: "X-Auth-Email".to_owned(),
-            groups: "X-Auth-Groups".to_owned(),
-            name: "X-Auth-Name".to_owned(),
-        }
-    }
-}
 
 /// Changes to every response's headers (`headers:`).
 #[derive(Clone, Debug, Default)]
@@ -75,7 +55,7 @@ pub struct ResponseHeaders {
 #[derive(Debug)]
 pub struct Rules {
     guard: Guard,
-    names: IdentityNames,
+    introduction: identity::Introduction,
     response: ResponseHeaders,
     hsts: Option<String>,
     trusted_proxies: Vec<IpNet>,
@@ -91,7 +71,13 @@ impl Rules {
         trusted_proxies: Vec<IpNet>,
     ) -> Self {
         let hsts = response.hsts.map(|age| format!("max-age={}", age.as_secs()));
-        Self { guard: Guard::new(&names, session_headers), names, response, hsts, trusted_proxies }
+        let guard = Guard::new(&names, session_headers);
+        Self { guard, introduction: identity::Introduction::new(names), response, hsts, trusted_proxies }
+    }
+
+    /// The names of all headers that say who is asking.
+    pub fn identity_names(&self) -> impl Iterator<Item = &str> {
+        self.introduction.names().all()
     }
 
     /// Removes from trailers, either way, what only a header section may say: everything of ours, of the connection,

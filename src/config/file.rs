@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::brief::{Brief, OneOrMany};
 use super::units::{Count, Duration, Size, Switch};
 
+pub use credentials::{Basic, Credentials, OwnCredentials};
 pub use django::{Django, DjangoBackend, DjangoColumns};
+pub use identity::{
+    Assertion, AssertionAlgorithm, AssertionKey, Identity, IdentityEncoding, IdentityHeaders,
+};
 pub use login::{Local, Login, LoginLanguage, Secret, Throttle, User};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
 pub use redis::{Redis, RedisMode};
@@ -21,7 +25,9 @@ pub use session::{
 };
 pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTls};
 
+mod credentials;
 mod django;
+mod identity;
 mod login;
 mod operation;
 mod redis;
@@ -192,39 +198,6 @@ impl Default for Timeouts {
             body: Duration::seconds(30),
             request: Duration::seconds(0),
             drain: Duration::seconds(30),
-        }
-    }
-}
-
-/// How the application is told who is asking.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a map with `headers`")]
-pub struct Identity {
-    /// Names of the headers. What a client sends under these names is removed.
-    pub headers: IdentityHeaders,
-}
-
-/// Names of the identity headers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a map of header names")]
-pub struct IdentityHeaders {
-    /// The user's name.
-    pub user: String,
-    /// The user's e-mail address.
-    pub email: String,
-    /// The user's groups, comma-separated.
-    pub groups: String,
-    /// The user's name for people.
-    pub name: String,
-}
-
-impl Default for IdentityHeaders {
-    fn default() -> Self {
-        Self {
-            user: "X-Auth-User".to_owned(),
-            email: "X-Auth-Email".to_owned(),
-            groups: "X-Auth-Groups".to_owned(),
-            name: "X-Auth-Name".to_owned(),
         }
     }
 }

@@ -20,9 +20,9 @@ use super::refusal::Refusal;
 use super::{Gateway, OURS, Reply};
 use crate::access::{Access, Asking, Denied};
 use crate::clock::Timestamp;
-use crate::headers::{self, BadRequest, Inbound, Original};
+use crate::headers::{self, BadRequest, Inbound, Original, assertion};
 use crate::login::CHALLENGE;
-use crate::message::ResponseHead;
+use crate::message::{Fields, ResponseHead};
 use crate::route::Route;
 use crate::session::origin::Origin;
 use crate::session::protocol::Wishes;
@@ -30,6 +30,9 @@ use crate::session::{Memo, Occasion, Presented, Recognition, Visitor};
 
 /// The page, below the reserved prefix.
 pub(super) const PAGE: &str = "/auth";
+
+/// What a request for an application may say besides who is asking.
+const ALWAYS: [&str; 4] = [assertion::NAME, "Session-Id", "Session-Data", "Session-Meta"];
 
 /// Who is answered.
 struct Asker {
@@ -86,17 +89,32 @@ impl Gateway {
             }
         };
         let mut head = ResponseHead::new(StatusCode::OK).with("Cache-Control", "no-store");
-        headers::introduce(&mut head.fields, &pass, &self.rules);
-        if let (Some(session), Some(route)) = (pass.session(), route) {
-            self.tell(&mut head.fields, route, &visitor, &session.data(), &memo, (now, false));
+        let fields = &mut head.fields;
+        headers::introduce(fields, &pass, &self.rules);
+        if let Some(route) = route {
+            self.assert(fields, (&inbound.method, &target(&inbound)), (&pass, route), &memo, now);
+            if let Some(session) = pass.session() {
+                self.tell(fields, route, &visitor, &session.data(), &memo, (now, false));
+            }
         }
+        self.say_nothing_of_the_rest(fields);
         let mut reply = Reply { keeps: OURS, head, body: Body::Full(Bytes::new()), tunnel: None };
         if access.looks_at_sessions() && self.sessions().is_due(&visitor) {
-            let browser = inbound.fields.get("user-agent").unwrap_or_default();
-            let occasion = Occasion { now, origin: Origin::of(inbound.client.ip, browser) };
-            self.hand_out(&mut reply, &visitor, Wishes::default(), occasion).await?;
+            self.hand_out(&mut reply, &visitor, Wishes::default(), occasion(&inbound, now)).await?;
         }
         Ok(reply)
+    }
+
+    /// Adds what is not known without a value. Some proxies write the name of what they were to copy in its place, or leave
+    /// there what a client sent.
+    fn say_nothing_of_the_rest(&self, fields: &mut Fields) {
+        let of_sessions =
+            self.routes.iter().flat_map(|route| &route.session_headers).map(|header| &*header.name);
+        for name in self.rules.identity_names().chain(ALWAYS).chain(of_sessions) {
+            if !fields.contains(name) {
+                fields.append(name, "");
+            }
+        }
     }
 
     /// The request in question in its normal form, and the route it would take; no route where only the login counts.
@@ -151,4 +169,16 @@ impl Gateway {
         }
         Reply { keeps: OURS, head, body: Body::Full(body), tunnel: None }
     }
+}
+
+/// When and from where somebody is given a new id.
+fn occasion(inbound: &Inbound, now: Timestamp) -> Occasion {
+    let browser = inbound.fields.get("user-agent").unwrap_or_default();
+    Occasion { now, origin: Origin::of(inbound.client.ip, browser) }
+}
+
+/// Path and query of a request, as they are sent to an application.
+fn target(inbound: &Inbound) -> String {
+    let path = inbound.path.as_str();
+    inbound.query.as_ref().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }

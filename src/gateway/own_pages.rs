@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use http::{Method, StatusCode};
 
+use super::assertions::KEYS_PAGE;
 use super::body::Body;
 use super::events::Events;
 use super::pages::{self, Asked};
@@ -53,6 +54,11 @@ impl Gateway {
     ) -> Result<Reply, Refusal> {
         if visit.page == forward_auth::PAGE {
             return self.vouch(visit, now, record).await;
+        }
+        if visit.page == KEYS_PAGE
+            && let Some(reply) = self.public_keys(&visit.inbound)
+        {
+            return Ok(reply);
         }
         let Visit { page, mut inbound, mut body, memo } = visit;
         let shown = self.sessions().take_cookies(&mut inbound.fields, &[]);

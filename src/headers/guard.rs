@@ -42,8 +42,7 @@ pub struct Guard {
 impl Guard {
     /// Guards the built-in names and the configured ones, those of session headers among them.
     pub fn new(names: &IdentityNames, session_headers: &[String]) -> Self {
-        let configured = [&names.user, &names.email, &names.groups, &names.name];
-        let configured = configured.into_iter().chain(session_headers).map(String::as_str);
+        let configured = names.all().chain(session_headers.iter().map(String::as_str));
         let all = NAMES.into_iter().chain(configured);
         let names: Vec<Box<[u8]>> = all.map(|name| name.bytes().map(fold).collect()).collect();
         let lengths = names.iter().fold(0, |bits, name| bits | length_bit(name));

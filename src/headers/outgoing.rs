@@ -5,7 +5,7 @@
 
 use http::Version;
 
-use super::{Inbound, NormalPath, REQUEST_ID, Rules, Upgrade, identity};
+use super::{Inbound, NormalPath, REQUEST_ID, Rules, Upgrade};
 use crate::access::Pass;
 use crate::message::{Fields, RequestHead};
 
@@ -51,7 +51,7 @@ pub fn outgoing(
 /// Says who is asking, if anybody is known.
 pub fn introduce(fields: &mut Fields, pass: &Pass<'_>, rules: &Rules) {
     if let Some(identity) = pass.identity() {
-        identity::append(fields, identity, &rules.names);
+        rules.introduction.append(fields, identity);
     }
 }
 

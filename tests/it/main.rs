@@ -35,6 +35,7 @@ mod end_reasons;
 mod forward_auth;
 mod login;
 mod own_sessions;
+mod proof;
 mod remembered_name;
 mod session_data;
 mod session_data_exchange;
