@@ -178,6 +178,7 @@ fn routes(criterion: &mut Criterion) {
             activity: true,
             session: Rights::new("app", None, None, false),
             session_headers: Vec::new(),
+            credentials: None,
         };
         let by_path = Routes::new((0..count).map(|n| route(n, HostPattern::Any)).collect());
         let host = |n: usize| HostPattern::Exact(format!("app-{}.example.com", n % (count / 5)));

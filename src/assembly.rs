@@ -215,6 +215,7 @@ fn settings(
     Ok(Arc::new(Settings {
         our_cookies,
         names: config.identity,
+        assertion: config.assertion,
         response_headers: config.headers,
         trusted_proxies: config.trusted_proxies,
         routes: config.routes,

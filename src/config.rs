@@ -6,11 +6,13 @@
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::gateway::access_log;
 use crate::gateway::settings::{Limits, PublicUrl, Timeouts};
+use crate::headers::assertion::Signer;
 use crate::headers::{IdentityNames, ResponseHeaders};
 use crate::route::Route;
 use crate::{admin, login, server, session, upstream};
@@ -83,6 +85,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Names of the identity headers.
     pub identity: IdentityNames,
+    /// Who signs assertions; `None`: nobody.
+    pub assertion: Option<Arc<Signer>>,
     /// Changes to every response.
     pub headers: ResponseHeaders,
     /// At least one; routes point into it.
@@ -166,7 +170,7 @@ fn build(source: &Source, makes_keys: bool) -> Result<Config, Problems> {
 fn keeps_all_keys(path: &str) -> bool {
     let of_a_route =
         path.starts_with("routes[") && (path.ends_with("].session_headers") || path.ends_with(".claims"));
-    of_a_route || matches!(path, "login.local.users" | "headers.response.set")
+    of_a_route || matches!(path, "login.local.users" | "headers.response.set" | "identity.extra_headers")
 }
 
 /// Values that are never shown.
@@ -181,6 +185,8 @@ fn is_secret(path: &[&str]) -> bool {
             | ["session", "django", "database" | "secret_key" | "secret_key_fallbacks"]
             | ["session", "django", "secret_key_fallbacks", _]
             | ["login", "ldap", "bind_password"]
+            | ["upstream", "credentials", "basic", "password"]
+            | ["upstreams" | "routes", _, "credentials", "basic", "password"]
             | ["login", "local", "users", _]
             | ["login", "local", "users", _, "password"]
     )

@@ -7,8 +7,11 @@
 
 pub mod access_log;
 mod application_login;
+mod assertions;
 pub mod body;
+mod credentials;
 mod events;
+mod forward_auth;
 mod interrupted;
 mod isolate;
 mod live;
@@ -44,6 +47,7 @@ use crate::session::record::Session;
 use crate::session::{Memo, Occasion, Presented, Recognition, Sessions, Visitor};
 use crate::upstream::exchange::{Answer, Tunnel};
 use crate::upstream::{HostHeader, Upstream};
+use assertions::Assertions;
 use body::Body;
 use isolate::isolate;
 use live::Live;
@@ -61,6 +65,7 @@ pub struct Gateway {
     rules: Rc<Rules>,
     routes: Routes,
     upstreams: Vec<Upstream>,
+    assertions: Option<Assertions>,
     stopping: Rc<Cell<bool>>,
 }
 
@@ -180,6 +185,7 @@ impl Gateway {
                 .iter()
                 .map(|(upstream, tls)| Upstream::new(upstream.clone(), tls))
                 .collect(),
+            assertions: settings.assertion.clone().map(Assertions::new),
             settings,
             stopping,
         }
@@ -393,6 +399,7 @@ impl Gateway {
         let watch = self.watch(&inbound, &mut body);
         let mut outgoing =
             headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
+        self.prove(&mut outgoing, (&pass, route), &memo, now);
         let mut flash = None;
         if let Some(session) = pass.session() {
             if self.delivers(&outgoing, route) && self.sessions().has_flash(session, &route.session, now) {

@@ -10,6 +10,8 @@ use ipnet::IpNet;
 
 use crate::message::Fields;
 
+pub mod assertion;
+pub mod credentials;
 mod forwarded;
 mod guard;
 mod hop;
@@ -17,46 +19,26 @@ mod host;
 mod identity;
 mod inbound;
 mod incoming;
+mod original;
 mod outer;
 mod outgoing;
 mod path;
 mod target;
+pub mod template;
 
 pub use forwarded::Client;
 pub use guard::{Guard, is_instruction, is_same_name};
 pub use host::Host;
+pub use identity::IdentityNames;
 pub use inbound::{Inbound, Upgrade, inbound, is_navigation};
 pub use incoming::{OurCookies, Returning, finish, incoming};
+pub use original::Original;
 pub use outer::{Outer, OuterNames};
-pub use outgoing::{HostChoice, outgoing};
+pub use outgoing::{HostChoice, introduce, outgoing};
 pub use path::{InvalidPath, NormalPath};
 
 /// Carries one id through client, gateway, upstream and log.
 pub const REQUEST_ID: &str = "X-Request-Id";
-
-/// Header names that say who is asking (`identity.headers:`).
-#[derive(Clone, Debug)]
-pub struct IdentityNames {
-    /// Default `X-Auth-User`.
-    pub user: String,
-    /// Default `X-Auth-Email`.
-    pub email: String,
-    /// Default `X-Auth-Groups`.
-    pub groups: String,
-    /// Default `X-Auth-Name`.
-    pub name: String,
-}
-
-impl Default for IdentityNames {
-    fn default() -> Self {
-        Self {
-            user: "X-Auth-User".to_owned(),
-            email: "X-Auth-Email".to_owned(),
-            groups: "X-Auth-Groups".to_owned(),
-            name: "X-Auth-Name".to_owned(),
-        }
-    }
-}
 
 /// Changes to every response's headers (`headers:`).
 #[derive(Clone, Debug, Default)]
@@ -75,7 +57,7 @@ pub struct ResponseHeaders {
 #[derive(Debug)]
 pub struct Rules {
     guard: Guard,
-    names: IdentityNames,
+    introduction: identity::Introduction,
     response: ResponseHeaders,
     hsts: Option<String>,
     trusted_proxies: Vec<IpNet>,
@@ -92,14 +74,14 @@ impl Rules {
         trusted_proxies: Vec<IpNet>,
     ) -> Self {
         let hsts = response.hsts.map(|age| format!("max-age={}", age.as_secs()));
-        Self {
-            guard: Guard::new(&names, session_headers),
-            names,
-            response,
-            hsts,
-            trusted_proxies,
-            outer: None,
-        }
+        let guard = Guard::new(&names, session_headers);
+        let introduction = identity::Introduction::new(names);
+        Self { guard, introduction, response, hsts, trusted_proxies, outer: None }
+    }
+
+    /// The names of all headers that say who is asking.
+    pub fn identity_names(&self) -> impl Iterator<Item = &str> {
+        self.introduction.names().all()
     }
 
     /// The same, and trusted proxies are heard about the user under these names; nobody else can say them.
@@ -149,6 +131,9 @@ pub enum BadRequest {
     /// An expectation other than `100-continue` (RFC 9110, 10.1.1).
     #[error("the expectation cannot be met")]
     Expectation,
+    /// A trusted proxy asks about a request and does not say all of it, or says two things of it.
+    #[error("the request asked about is not clear")]
+    Original,
 }
 
 impl BadRequest {
@@ -170,6 +155,7 @@ impl BadRequest {
             BadRequest::HostDiffers => "host_differs",
             BadRequest::Method => "method_not_allowed",
             BadRequest::Expectation => "expectation_failed",
+            BadRequest::Original => "unclear_request",
         }
     }
 }

@@ -86,7 +86,7 @@ impl Identity {
             }
         }
         let groups_rendered =
-            groups.iter().map(|group| header_safe(group, true)).collect::<Vec<_>>().join(",");
+            groups.iter().map(|group| header_safe(group, ",")).collect::<Vec<_>>().join(",");
         let [mut plain, rendered] = [
             [
                 user.to_owned(),
@@ -95,9 +95,9 @@ impl Identity {
                 groups.join(","),
             ],
             [
-                header_safe(user, false),
-                header_safe(email.unwrap_or_default(), false),
-                header_safe(name.unwrap_or_default(), false),
+                header_safe(user, ""),
+                header_safe(email.unwrap_or_default(), ""),
+                header_safe(name.unwrap_or_default(), ""),
                 groups_rendered,
             ],
         ];
@@ -174,6 +174,11 @@ impl Identity {
         self.claims().filter(move |(found, _)| *found == name).map(|(_, value)| value)
     }
 
+    /// Where its texts are: the same for all copies, and for nobody else while one of them is held.
+    pub fn place(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// Bytes of all texts.
     pub fn size(&self) -> usize {
         self.0.text.len()
@@ -202,13 +207,15 @@ fn known(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Visible ASCII and inner spaces stay; `%`, everything beyond ASCII and (in lists) `,` are percent-encoded.
-fn header_safe(value: &str, in_list: bool) -> String {
+/// Visible ASCII and inner spaces stay; `%`, everything beyond ASCII and the `marks` between members of a list are
+/// percent-encoded.
+pub fn header_safe(value: &str, marks: &str) -> String {
     let mut safe = String::with_capacity(value.len());
     let last = value.len().saturating_sub(1);
     for (at, byte) in value.bytes().enumerate() {
         let inner_space = byte == b' ' && at != 0 && at != last;
-        if (byte.is_ascii_graphic() && byte != b'%' && !(in_list && byte == b',')) || inner_space {
+        let separates = marks.as_bytes().contains(&byte);
+        if (byte.is_ascii_graphic() && byte != b'%' || inner_space) && !separates {
             safe.push(char::from(byte));
         } else {
             let _ = write!(safe, "%{byte:02X}");

@@ -5,11 +5,13 @@
 //! Never looks at headers or queries.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::Method;
 
 use crate::access::Access;
 use crate::headers::NormalPath;
+use crate::headers::credentials::Credentials;
 use crate::session::protocol::SessionHeader;
 use crate::session::rights::Rights;
 
@@ -38,6 +40,8 @@ pub struct Route {
     pub session: Rights,
     /// Keys of the session that are told as headers of their own.
     pub session_headers: Vec<SessionHeader>,
+    /// What is said to an application that wants a password.
+    pub credentials: Option<Arc<Credentials>>,
 }
 
 /// The names of all headers that sessions are told under.
@@ -222,6 +226,7 @@ mod tests {
             activity: true,
             session: Rights::new("app", None, None, false),
             session_headers: Vec::new(),
+            credentials: None,
         }
     }
 

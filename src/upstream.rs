@@ -48,6 +48,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How often a request of which nothing was answered is tried again, where that is safe.
     pub retries: u32,
+    /// Whom assertions are made out to, if not to its name.
+    pub audience: Option<String>,
     /// For servers by `https`.
     pub tls: Tls,
 }
@@ -147,6 +149,11 @@ impl Upstream {
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         &self.settings.name
+    }
+
+    /// Whom assertions for it are made out to.
+    pub fn audience(&self) -> &str {
+        self.settings.audience.as_deref().unwrap_or(&self.settings.name)
     }
 
     /// What it wants to be told as `Host`.

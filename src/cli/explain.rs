@@ -14,7 +14,10 @@ use super::ConfigArgs;
 use crate::access::{Access, Asking, Denied};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config};
-use crate::headers::{BadRequest, Host, HostChoice, Inbound, Rules, inbound, outgoing};
+use crate::headers::{
+    BadRequest, Host, HostChoice, Inbound, Rules, assertion, credentials, inbound, outgoing,
+};
+use crate::identity::Identity;
 use crate::message::{Fields, RequestHead};
 use crate::peer::{Peer, Scheme};
 use crate::route::{Route, Routes, session_headers};
@@ -118,7 +121,8 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
             let upstream = &config.upstreams[route.upstream];
             let fixed = fixed_host(upstream);
             let choice = fixed.as_deref().map_or(HostChoice::Preserve, HostChoice::Name);
-            let head = outgoing(request, route.strip_prefix.as_deref(), &pass, choice, &rules);
+            let mut head = outgoing(request, route.strip_prefix.as_deref(), &pass, choice, &rules);
+            add_proofs(&mut head.fields, config, route, pass.identity());
             line(text, "upstream", &format!("{} ({})", upstream.name, servers(upstream)));
             text.push_str("the application receives:\n");
             let _ = writeln!(text, "    {} {} HTTP/1.1", head.method, head.target);
@@ -127,6 +131,16 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
             }
             Ok(true)
         }
+    }
+}
+
+/// Says where proof would stand, without showing any.
+fn add_proofs(fields: &mut Fields, config: &Config, route: &Route, identity: Option<&Identity>) {
+    if route.credentials.is_some() {
+        fields.set(credentials::NAME, "Basic (a user and a password)");
+    }
+    if config.assertion.is_some() && identity.is_some() {
+        fields.append(assertion::NAME, "(signed for each request)");
     }
 }
 

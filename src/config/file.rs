@@ -14,6 +14,9 @@ use super::units::{Count, Duration, Size, Switch};
 pub use access::{Access, Condition, OnlyMap, Words};
 pub use credentials::{Basic, CertificatePlace, ClientAuth, ClientCertificate, TrustedHeader};
 pub use django::{Django, DjangoBackend, DjangoColumns};
+pub use identity::{
+    Assertion, AssertionAlgorithm, AssertionKey, Identity, IdentityEncoding, IdentityHeaders,
+};
 pub use ldap::{Ldap, LdapAttributes};
 pub use login::{
     ApplicationLogin, ApplicationLogout, FailureAnswer, GroupsFrom, Local, Login, LoginLanguage, Logo,
@@ -26,10 +29,12 @@ pub use session::{
     Cookie, CreateSession, Key, Memory, SameSiteWord, Secure, Session, Sql, SqlTls, StoreWord,
 };
 pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTls};
+pub use upstream_credentials::{BasicCredentials, Credentials, OwnCredentials};
 
 mod access;
 mod credentials;
 mod django;
+mod identity;
 mod ldap;
 mod login;
 mod operation;
@@ -37,6 +42,7 @@ mod redis;
 mod route;
 mod session;
 mod upstream;
+mod upstream_credentials;
 
 /// Configuration of Cloakroom. Paths of files are relative to the configuration file. Every string may contain
 /// `${VAR}`, `${VAR:-default}` or `${file:/path}`; keys starting with `x-` are ignored.
@@ -205,39 +211,6 @@ impl Default for Timeouts {
             body: Duration::seconds(30),
             request: Duration::seconds(0),
             drain: Duration::seconds(30),
-        }
-    }
-}
-
-/// How the application is told who is asking.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a map with `headers`")]
-pub struct Identity {
-    /// Names of the headers. What a client sends under these names is removed.
-    pub headers: IdentityHeaders,
-}
-
-/// Names of the identity headers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a map of header names")]
-pub struct IdentityHeaders {
-    /// The user's name.
-    pub user: String,
-    /// The user's e-mail address.
-    pub email: String,
-    /// The user's groups, comma-separated.
-    pub groups: String,
-    /// The user's name for people.
-    pub name: String,
-}
-
-impl Default for IdentityHeaders {
-    fn default() -> Self {
-        Self {
-            user: "X-Auth-User".to_owned(),
-            email: "X-Auth-Email".to_owned(),
-            groups: "X-Auth-Groups".to_owned(),
-            name: "X-Auth-Name".to_owned(),
         }
     }
 }

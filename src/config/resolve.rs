@@ -16,6 +16,7 @@ use crate::peer::Scheme;
 mod access;
 mod admin;
 mod application;
+mod assertion;
 mod certificate;
 mod credentials;
 mod django;
@@ -30,9 +31,11 @@ mod public_url;
 mod redis;
 mod rights;
 mod routes;
+mod secret_file;
 mod session;
 mod sql;
 mod storage;
+mod upstream_credentials;
 mod upstreams;
 
 /// What resolving needs besides the file, and what it finds.
@@ -121,7 +124,8 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
         trusted_proxies: headers::trusted_proxies(context, &file.trusted_proxies, https && !own_tls),
         limits: limits(context, &file.limits),
         timeouts: timeouts(&file.timeouts),
-        identity: headers::identity(context, &file.identity.headers),
+        assertion: None,
+        identity: headers::identity(context, &file.identity),
         headers: headers::response(context, &file.headers, https),
         access_log: access_log(context, &file.access_log.0),
         log: log(context, &file.log),
@@ -139,7 +143,9 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
         files: Vec::new(),
     };
     context.makes_keys &= context.found.iter().all(|found| found.severity == Severity::Warning);
-    config.session.keys = keys::resolve(context, file, config.state_dir.as_deref());
+    let state_dir = config.state_dir.as_deref();
+    config.session.keys = keys::resolve(context, file, state_dir);
+    config.assertion = assertion::resolve(context, file, config.public_url.as_ref(), state_dir);
     config
 }
 

@@ -118,11 +118,24 @@ impl Gateway {
             Heard::Logout => wishes.logout = Some(Scope::This),
             Heard::Nothing | Heard::TooMany(_) => {}
         }
-        let Settled { tickets, logged_out } =
-            sessions.settle(visitor, wishes, occasion).await.map_err(Refusal::Store)?;
+        self.hand_out(reply, visitor, wishes, occasion).await
+    }
+
+    /// Carries out wishes, and tells the browser what is due.
+    pub(super) async fn hand_out(
+        &self,
+        reply: &mut Reply,
+        visitor: &Visitor,
+        wishes: Wishes,
+        occasion: Occasion,
+    ) -> Result<(), Refusal> {
+        let settled = self.sessions().settle(visitor, wishes, occasion).await;
+        let Settled { tickets, logged_out } = settled.map_err(Refusal::Store)?;
         for ticket in &tickets {
             set_cookie(&mut reply.head, ticket.set_cookie());
-            reply.keeps = WITH_COOKIE;
+            if reply.keeps.is_empty() {
+                reply.keeps = WITH_COOKIE;
+            }
         }
         if logged_out {
             reply.head.fields.append("Clear-Site-Data", "\"cache\"");

@@ -5,20 +5,21 @@ use std::rc::Rc;
 
 use http::{Method, StatusCode};
 
+use super::assertions::KEYS_PAGE;
 use super::body::Body;
 use super::events::Events;
 use super::pages::{self, Asked};
 use super::record::Record;
 use super::refusal::Refusal;
 use super::trail::Trail;
-use super::{Course, Gateway, OURS, Reply, interrupted};
+use super::{Course, Gateway, OURS, Reply, forward_auth, interrupted};
 use crate::body::RequestBody;
 use crate::clock::Timestamp;
 use crate::headers::Inbound;
 use crate::login::{self, Ask};
 use crate::message::ResponseHead;
 use crate::session::origin::Origin;
-use crate::session::{Memo, Recognition, Visitor};
+use crate::session::{Memo, Visitor};
 
 /// Largest form that is read.
 const LARGEST_FORM: usize = 64 * 1024;
@@ -72,18 +73,19 @@ impl Gateway {
         trail: &mut Trail,
         record: &mut Record,
     ) -> Result<Visited<'_>, Refusal> {
+        if visit.page == forward_auth::PAGE {
+            return self.vouch(visit, now, record).await.map(Visited::Reply);
+        }
+        if visit.page == KEYS_PAGE
+            && let Some(reply) = self.public_keys(&visit.inbound)
+        {
+            return Ok(Visited::Reply(reply));
+        }
         let sends = visit.page == interrupted::PAGE && visit.inbound.method == Method::POST;
         // A request that is sent after all goes out with the cookies it has, our own cut out where all are.
         let original = sends.then(|| visit.inbound.fields.clone());
         let shown = self.sessions().take_cookies(&mut visit.inbound.fields, &[]);
-        let recognition = self.sessions().recognise(&shown, &mut visit.memo.borrow_mut(), now, false);
-        let visitor = match recognition {
-            Recognition::Is(visitor) => visitor,
-            Recognition::Unsure => {
-                let found = self.sessions().enquire(&shown, &mut Memo::default(), now, false).await;
-                found.map_err(Refusal::Store)?
-            }
-        };
+        let visitor = self.visitor_of(&shown, &visit.memo, now, false).await?;
         let visitor = self.guest_at_page(&visit, visitor, now, trail).await?;
         let Visit { page, inbound, mut body, memo } = visit;
         record.visitor(&visitor);

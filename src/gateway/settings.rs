@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::access_log::AccessLog;
 use super::watchers::Watchers;
 use crate::clock::Clock;
+use crate::headers::assertion::Signer;
 use crate::headers::{IdentityNames, OurCookies, ResponseHeaders};
 use crate::login::Login;
 use crate::peer::Scheme;
@@ -21,6 +22,8 @@ use crate::upstream::connect::ServerTls;
 pub struct Settings {
     /// Names of the identity headers.
     pub names: IdentityNames,
+    /// Who signs assertions, if anybody.
+    pub assertion: Option<Arc<Signer>>,
     /// Changes to every response.
     pub response_headers: ResponseHeaders,
     /// Whose forwarding headers are believed.

@@ -57,18 +57,24 @@ impl Gateway {
             Unknown::Cookies(shown) => self.enquire(approach, &shown, now, trail).await?,
             Unknown::Credentials(visitor) => visitor,
         };
-        let vouchers = self.settings.login.vouchers();
-        if vouchers.is_empty() {
-            return Ok(visitor);
-        }
-        let look = vouchers.ask(&approach.inbound, &visitor, now).await;
-        let visitor = match look {
-            Look::Is(guest) => visitor.vouched_for(guest),
-            Look::No(rejected) => return Err(self.rejected(&approach.inbound, rejected, &visitor, trail)),
-            Look::Nothing | Look::Wait => visitor,
-        };
-        vouchers.clean(&mut approach.inbound.fields);
+        let visitor = self.vouched(&approach.inbound, visitor, now, trail).await?;
+        self.settings.login.vouchers().clean(&mut approach.inbound.fields);
         Ok(visitor)
+    }
+
+    /// The visitor, or a guest in their place where the request says who is asking.
+    pub(super) async fn vouched(
+        &self,
+        inbound: &Inbound,
+        visitor: Visitor,
+        now: Timestamp,
+        trail: &mut Trail,
+    ) -> Result<Visitor, Refusal> {
+        match self.settings.login.vouchers().ask(inbound, &visitor, now).await {
+            Look::Is(guest) => Ok(visitor.vouched_for(guest)),
+            Look::No(rejected) => Err(self.rejected(inbound, rejected, &visitor, trail)),
+            Look::Nothing | Look::Wait => Ok(visitor),
+        }
     }
 
     /// The same for one of our own pages. A browser that sends what is wrong still sees the page where a person can sign in.

@@ -42,8 +42,7 @@ pub struct Guard {
 impl Guard {
     /// Guards the built-in names and the configured ones, those of session headers among them.
     pub fn new(names: &IdentityNames, session_headers: &[String]) -> Self {
-        let configured = [&names.user, &names.email, &names.groups, &names.name];
-        let configured = configured.into_iter().chain(session_headers).map(String::as_str);
+        let configured = names.all().chain(session_headers.iter().map(String::as_str));
         let firsts = PREFIXES.into_iter().fold(0, |bits, prefix| bits | first_bit(prefix));
         let mut guard = Self { names: Vec::new(), lengths: 0, firsts };
         NAMES.into_iter().chain(configured).for_each(|name| guard.add(name));

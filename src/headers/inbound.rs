@@ -9,7 +9,7 @@ use http::{Method, Version};
 
 use super::hop::HopByHop;
 use super::target::Target;
-use super::{BadRequest, Client, Host, NormalPath, Outer, REQUEST_ID, Rules};
+use super::{BadRequest, Client, Host, NormalPath, Original, Outer, REQUEST_ID, Rules};
 use crate::message::{Fields, RequestHead};
 use crate::peer::{Certificate, Peer};
 
@@ -47,6 +47,8 @@ pub struct Inbound {
     pub outer: Option<Box<Outer>>,
     /// The certificate of the client's connection.
     pub certificate: Option<Certificate>,
+    /// The request that a trusted proxy asks about.
+    pub original: Option<Box<Original>>,
 }
 
 /// A protocol to go on in.
@@ -86,6 +88,7 @@ pub fn inbound(
     let takes_trailers = fields.lists("te", "trailers");
     let client = Client::find(peer, &fields, &rules.trusted_proxies);
     let request_id = request_id(&client, &fields).unwrap_or_else(fresh_id);
+    let original = Original::find(&client, &fields);
 
     let outer = rules.outer.as_ref().and_then(|names| Outer::heard(&client, &fields, names));
     let hop = HopByHop::of(&fields);
@@ -107,6 +110,7 @@ pub fn inbound(
         takes_trailers,
         outer,
         certificate: peer.certificate.clone(),
+        original,
     })
 }
 
@@ -128,7 +132,7 @@ pub fn is_navigation(fields: &Fields) -> bool {
 
 /// Whether applications may take a method for another one: methods are case-sensitive (RFC 9110, section 9.1), but some
 /// applications read `post` as POST, and a route for POST does not.
-fn has_two_readings(method: &Method) -> bool {
+pub(super) fn has_two_readings(method: &Method) -> bool {
     *method != Method::GET && method.as_str().bytes().any(|byte| byte.is_ascii_lowercase())
 }
 

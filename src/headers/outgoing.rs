@@ -5,7 +5,7 @@
 
 use http::Version;
 
-use super::{Inbound, NormalPath, REQUEST_ID, Rules, Upgrade, identity};
+use super::{Inbound, NormalPath, REQUEST_ID, Rules, Upgrade};
 use crate::access::Pass;
 use crate::message::{Fields, RequestHead};
 
@@ -44,10 +44,15 @@ pub fn outgoing(
     }
     fields.append(REQUEST_ID, &*inbound.request_id);
     inbound.client.append(&mut fields, &inbound.host);
-    if let Some(identity) = pass.identity() {
-        identity::append(&mut fields, identity, &rules.names);
-    }
+    introduce(&mut fields, pass, rules);
     RequestHead { method, target, version: Version::HTTP_11, fields }
+}
+
+/// Says who is asking, if anybody is known.
+pub fn introduce(fields: &mut Fields, pass: &Pass<'_>, rules: &Rules) {
+    if let Some(identity) = pass.identity() {
+        rules.introduction.append(fields, identity);
+    }
 }
 
 /// Origin form: the normal path, and the query byte for byte.

@@ -185,6 +185,7 @@ fn route(name: &str, path: &str) -> Route {
         activity: true,
         session: Rights::new("app", None, None, false),
         session_headers: Vec::new(),
+        credentials: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Access;
+use super::{Access, Credentials};
 use crate::config::brief::Brief;
 use crate::config::units::Switch;
 
@@ -39,6 +39,8 @@ pub struct Route {
     pub session: Option<RouteSession>,
     /// Keys of the session that the upstream is told as headers of their own: `X-Theme: shared.theme`.
     pub session_headers: BTreeMap<String, String>,
+    /// The user and password that the application wants here; otherwise those of its upstream.
+    pub credentials: Option<Credentials>,
 }
 
 fn yes() -> Switch {

@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Credentials;
 use crate::config::brief::FromWord;
 use crate::config::units::{Count, Duration};
 
@@ -29,6 +30,10 @@ pub struct Upstream {
     pub timeouts: UpstreamTimeouts,
     /// How often a request of which nothing was answered is tried again, where that is safe.
     pub retries: Count,
+    /// The user and password it wants, if it asks for any. A route may name others.
+    pub credentials: Option<Credentials>,
+    /// Whom assertions for this upstream are made out to (`aud`); otherwise its name.
+    pub audience: Option<String>,
     /// TLS, for servers by `https`.
     pub tls: UpstreamTls,
 }
@@ -44,6 +49,8 @@ impl Default for Upstream {
             keep_alive: Count(64),
             timeouts: UpstreamTimeouts::default(),
             retries: Count(1),
+            credentials: None,
+            audience: None,
             tls: UpstreamTls::default(),
         }
     }

@@ -7,7 +7,8 @@ use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::Context;
-use crate::config::file::{Headers, IdentityHeaders};
+use crate::config::file::{Headers, Identity, IdentityEncoding};
+use crate::headers::template::{Encoding, Template, separates};
 use crate::headers::{IdentityNames, ResponseHeaders};
 
 /// Folded names with a meaning of their own, in requests.
@@ -49,39 +50,102 @@ const OURS: [&str; 9] = [
     "x_request_id",
 ];
 
-/// `identity.headers:`
-pub(super) fn identity(context: &mut Context, given: &IdentityHeaders) -> IdentityNames {
-    let names =
-        [("user", &given.user), ("email", &given.email), ("groups", &given.groups), ("name", &given.name)];
-    for (at, (key, name)) in names.into_iter().enumerate() {
-        let path = format!("identity.headers.{key}");
+/// The name, the address and the user of somebody fit into this, however long they are.
+const LEAST_ROOM: usize = 4096;
+
+/// `identity:`
+pub(super) fn identity(context: &mut Context, given: &Identity) -> IdentityNames {
+    let headers = &given.headers;
+    let four = [
+        ("user", &headers.user),
+        ("email", &headers.email),
+        ("groups", &headers.groups),
+        ("name", &headers.name),
+    ];
+    let mut names: Vec<(String, &str, &str)> =
+        four.map(|(key, name)| (format!("identity.headers.{key}"), key, name.as_str())).into();
+    names.extend(
+        given
+            .extra_headers
+            .keys()
+            .map(|name| (format!("identity.extra_headers.{name}"), name.as_str(), name.as_str())),
+    );
+    for (at, (path, key, name)) in names.iter().enumerate() {
         let folded = fold(name);
-        if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            context.error(&path, format!("`{name}` is not a header name\nwrite letters, digits and `-`"));
-        } else if is_taken(name) {
-            context.error(
-                &path,
-                format!("`{name}` has a meaning of its own\nchoose another, such as `X-Auth-User`"),
-            );
-        } else if let Some((other, theirs)) = names[..at].iter().find(|(_, other)| fold(other) == folded) {
-            let (path, name, other) = match context.document.has(&path) {
-                true => (path, name, *other),
-                false => (format!("identity.headers.{other}"), *theirs, key),
-            };
+        let wrong = if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            Some(format!("`{name}` is not a header name\nwrite letters, digits and `-`"))
+        } else if is_taken(name) || folded == "x_auth_assertion" {
+            Some(format!("`{name}` has a meaning of its own\nchoose another, such as `X-Auth-User`"))
+        } else {
+            None
+        };
+        if let Some(wrong) = wrong {
+            name_error(context, path, wrong);
+        } else if let Some((theirs, other, spelled)) =
+            names[..at].iter().find(|(_, _, other)| fold(other) == folded)
+        {
+            let (path, name, other) =
+                if context.document.has(path) { (path, name, other) } else { (theirs, spelled, key) };
             let message = format!(
                 "applications cannot tell `{name}` from the name for `{other}`\n\
                  upper and lower case, `-` and `_` are the same to many of them"
             );
-            context.error(&path, message);
+            name_error(context, path, message);
         }
     }
-    names_of(given)
+    if !separates(&given.groups_separator) {
+        let message = "this does not separate groups\nwrite punctuation such as `,` or `; `, without letters, digits or `%`";
+        context.error("identity.groups_separator", message);
+    }
+    check_templates(context, given);
+    names_of(context.number("identity.max_bytes", given.max_bytes.0, LEAST_ROOM), given)
+}
+
+/// An error about a name, which stands in the place of a value or of a key.
+fn name_error(context: &mut Context, path: &str, message: String) {
+    match path.starts_with("identity.extra_headers.") {
+        true => context.key_error(path, message),
+        false => context.error(path, message),
+    }
+}
+
+/// Templates that can be read, and sent.
+fn check_templates(context: &mut Context, given: &Identity) {
+    for (name, text) in &given.extra_headers {
+        let path = format!("identity.extra_headers.{name}");
+        match Template::parse(text) {
+            Err(why) => context.error(&path, why.to_string()),
+            Ok(template) if !template.suits(encoding(given.encoding)) => {
+                let message = "a character beyond ASCII, which is not sent with `encoding: percent`\nwrite ASCII, or `encoding: rfc8187`";
+                context.error(&path, message);
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+fn encoding(given: IdentityEncoding) -> Encoding {
+    match given {
+        IdentityEncoding::Percent => Encoding::Percent,
+        IdentityEncoding::Rfc8187 => Encoding::Rfc8187,
+        IdentityEncoding::Utf8 => Encoding::Utf8,
+    }
 }
 
 /// The names as they are written.
-pub(super) fn names_of(given: &IdentityHeaders) -> IdentityNames {
-    let IdentityHeaders { user, email, groups, name } = given.clone();
-    IdentityNames { user, email, groups, name }
+pub(super) fn names_of(max_bytes: usize, given: &Identity) -> IdentityNames {
+    let headers = given.headers.clone();
+    let template = |(name, text): (&String, &String)| Some((name.clone(), Template::parse(text).ok()?));
+    IdentityNames {
+        user: headers.user,
+        email: headers.email,
+        groups: headers.groups,
+        name: headers.name,
+        extra: given.extra_headers.iter().filter_map(template).collect(),
+        separator: given.groups_separator.clone(),
+        encoding: encoding(given.encoding),
+        max_bytes,
+    }
 }
 
 /// Whether a name has a meaning of its own in requests.

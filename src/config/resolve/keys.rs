@@ -4,9 +4,8 @@
 //! (lines `id secret`, the secret in base64, mode 0600), or in memory for as long as the process lives. Never
 //! overwrites a key.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -15,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretBox};
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::{Context, secret_file};
 use crate::config::file::{self, File};
 use crate::session::Key;
 
@@ -50,11 +49,7 @@ pub(super) fn resolve(context: &mut Context, file: &File, state_dir: Option<&Pat
     };
     match kept {
         Ok(keys) => {
-            let open = fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
-            if open {
-                let path = path.display();
-                context.warn("state_dir", format!("others can read {path}\nchmod 600 {path}"));
-            }
+            secret_file::warn_if_open(context, "state_dir", &path);
             keys
         }
         Err(_) if !context.makes_keys => vec![temporary()],
@@ -123,26 +118,16 @@ fn read(path: &Path) -> io::Result<Vec<Key>> {
 
 /// Makes a key. When another process makes one at the same time, the first one stays.
 fn make(path: &Path) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let [a, b, c, d] = random::<4>();
     let id = format!("k{a:02x}{b:02x}{c:02x}{d:02x}");
     let line = Zeroizing::new(format!("{id} {}\n", STANDARD.encode(random::<LEAST>())));
-    let draft = directory.join(format!("keys.{id}"));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let made = file
-        .write_all(line.as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::hard_link(&draft, path));
-    fs::remove_file(&draft)?;
-    match made {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        made => made,
-    }
+    secret_file::make(path, &line)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

@@ -3,15 +3,18 @@
 //! Comes in: `routes:` as written, and the upstreams. Goes out: routes that can all be reached. Never lets a path be
 //! written in a form that requests are not compared in.
 
+use std::sync::Arc;
+
 use http::Method;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Context, access, headers, rights, upstreams};
+use super::{Context, access, headers, rights, upstream_credentials as credentials, upstreams};
 use crate::access::Access;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::document::Part;
 use crate::config::file::{self, EncodedSlash, File};
 use crate::config::typed::{did_you_mean, listed};
+use crate::headers::credentials::Credentials;
 use crate::headers::{Guard, Host, InvalidPath, NormalPath};
 use crate::route::{HostPattern, Route, Routes};
 use crate::session::rights::{Rights, space_of};
@@ -32,19 +35,27 @@ pub(super) fn resolve(
                 "several upstreams and no routes\nadd `routes: [{ path: /, upstream: … }]`",
             );
         }
-        return vec![everything(upstreams)];
+        let route = everything(upstreams);
+        let credentials = upstream_credentials(context, file, &route, upstreams);
+        return vec![Route { credentials, ..route }];
     }
-    let guard = Guard::new(&headers::names_of(&file.identity.headers), &[]);
+    let guard = Guard::new(&headers::names_of(0, &file.identity), &[]);
     let mut routes: Vec<Route> = Vec::new();
     for (at, given) in file.routes.iter().enumerate() {
         let path = format!("routes[{at}]");
         let route = one(context, &path, given, upstreams, reserved, &guard);
+        let credentials = match &given.credentials {
+            Some(own) => {
+                credentials::resolve(context, &format!("{path}.credentials"), own, route.session.space())
+            }
+            None => upstream_credentials(context, file, &route, upstreams),
+        };
         let name = given.name.as_ref();
         if name.is_some() && file.routes[..at].iter().any(|earlier| earlier.name.as_ref() == name) {
             context
                 .error(&format!("{path}.name"), format!("another route is called `{}` already", route.name));
         }
-        routes.push(Route { name: name.cloned().unwrap_or(path), ..route });
+        routes.push(Route { name: name.cloned().unwrap_or(path), credentials, ..route });
     }
     for (index, unused) in upstreams.iter().enumerate() {
         if routes.iter().all(|route| route.upstream != index) && !context.document.is_damaged("routes") {
@@ -55,6 +66,30 @@ pub(super) fn resolve(
     check_reach(context, &routes);
     access::check_methods(context, file, &routes);
     routes
+}
+
+/// What the upstream of a route wants to be told.
+fn upstream_credentials(
+    context: &mut Context,
+    file: &File,
+    route: &Route,
+    upstreams: &[Settings],
+) -> Option<Arc<Credentials>> {
+    let name = &upstreams.get(route.upstream)?.name;
+    let (at, given) = match &file.upstream {
+        Some(short) => ("upstream".to_owned(), &short.0),
+        None => (format!("upstreams.{name}"), &file.upstreams.get(name)?.0),
+    };
+    let at = format!("{at}.credentials");
+    let given = given.credentials.as_ref()?;
+    // Said once, however many routes lead there.
+    let before = context.found.len();
+    let is_known = context.found.iter().any(|found| found.key.starts_with(&at));
+    let found = credentials::resolve(context, &at, given, route.session.space());
+    if is_known {
+        context.found.truncate(before);
+    }
+    found
 }
 
 /// Every route must be reachable; one with a mistake of its own says nothing about others.
@@ -90,6 +125,7 @@ fn everything(upstreams: &[Settings]) -> Route {
         activity: true,
         session: Rights::new(&space, None, None, false),
         session_headers: Vec::new(),
+        credentials: None,
     }
 }
 
@@ -144,6 +180,7 @@ fn one(
         activity: given.activity.0,
         session,
         session_headers,
+        credentials: None,
     }
 }
 

@@ -87,6 +87,7 @@ fn one(
         response_timeout: given.timeouts.response.0,
         idle_timeout: given.timeouts.idle.0,
         retries: context.number(&format!("{path}.retries"), given.retries.0, 0),
+        audience: given.audience.clone().filter(|audience| !audience.is_empty()),
         servers,
         tls,
     }
