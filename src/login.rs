@@ -14,6 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::login::desk::Desk;
 use crate::login::local::Local;
+use crate::login::oidc::Oidc;
 use crate::login::page::{Page, Pages, View};
 use crate::login::target::return_target;
 use crate::login::text::Language;
@@ -31,6 +32,7 @@ pub mod form;
 pub mod guard;
 pub mod issuer;
 pub mod local;
+pub mod oidc;
 pub mod outside;
 pub mod page;
 pub mod password;
@@ -78,6 +80,7 @@ pub struct Login {
     prefix: String,
     languages: Languages,
     local: Option<Local>,
+    oidc: Oidc,
     pages: Pages,
     /// For how long browsers remember a user name, where people want that.
     remember_name: Duration,
@@ -100,7 +103,18 @@ impl Login {
         let limits = settings.throttle;
         let local = settings.local.map(|local| Local::new(local, source, throttle, limits)).transpose()?;
         let (languages, remember_name) = (settings.languages, settings.remember_name);
-        Ok(Self { prefix, languages, local, pages, remember_name })
+        Ok(Self { prefix, languages, local, oidc: Oidc::default(), pages, remember_name })
+    }
+
+    /// The same, with providers where people can log in.
+    #[must_use]
+    pub fn with_oidc(self, oidc: Oidc) -> Self {
+        Self { oidc, ..self }
+    }
+
+    /// Whether people can log in on a page of ours.
+    fn has_form(&self) -> bool {
+        self.local.is_some()
     }
 
     /// How often the people who may log in have changed since the start.
@@ -137,8 +151,13 @@ impl Login {
     pub async fn answer(&self, ask: Ask<'_>, sessions: &Sessions, now: Timestamp) -> Reply {
         let language = Language::choose(self.languages, ask.fields.text("accept-language"));
         let desk = Desk { login: self, ask: &ask, sessions, language, now };
+        if let Some((page, name)) = ask.path.trim_start_matches('/').split_once('/')
+            && let Some(reply) = desk.at_provider(page, name).await
+        {
+            return reply;
+        }
         match (ask.path.trim_start_matches('/'), ask.method) {
-            ("login", &(Method::GET | Method::HEAD)) => desk.login_page(),
+            ("login", &(Method::GET | Method::HEAD)) => desk.login_page().await,
             ("login", &Method::POST) => desk.sign_in().await,
             ("logout", &(Method::GET | Method::HEAD)) => desk.logout_page(StatusCode::OK, None),
             ("logout", &Method::POST) => desk.sign_out().await,

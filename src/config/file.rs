@@ -13,6 +13,7 @@ use super::units::{Count, Duration, Size, Switch};
 
 pub use django::{Django, DjangoBackend, DjangoColumns};
 pub use login::{Local, Login, LoginLanguage, Secret, Throttle, User};
+pub use oidc::{ClientAuthWord, Oidc, OidcAllow, OidcClaims};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
 pub use redis::{Redis, RedisMode};
 pub use route::{Access, EncodedSlash, OnlyMap, Route, RouteSession};
@@ -23,6 +24,7 @@ pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTl
 
 mod django;
 mod login;
+mod oidc;
 mod operation;
 mod redis;
 mod route;

@@ -20,6 +20,7 @@ mod headers;
 mod keys;
 mod listen;
 pub(super) mod login;
+mod oidc;
 mod people;
 mod public_url;
 mod redis;
@@ -102,9 +103,16 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let upstreams = upstreams::resolve(context, file, &listeners);
     let reserved_prefix = routes::reserved_prefix(context, file.reserved_prefix.as_deref());
     let routes = routes::resolve(context, file, &upstreams, &reserved_prefix);
-    let login = login::resolve(context, &file.login);
+    let mut login = login::resolve(context, &file.login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
+    let around = oidc::Surroundings {
+        public_url: public_url.as_ref(),
+        listeners: &listeners,
+        store: session.store,
+        others: login.local.is_some() || routes.iter().any(|route| route.session.may_log_in()),
+    };
+    login.oidc = oidc::resolve(context, &file.login.oidc, &around);
     people::check(context, &routes, &login, session.store);
     let storage = storage::resolve(context, &file.session, session.store);
     let own_tls = listeners.iter().any(|listener| listener.tls.is_some());

@@ -23,6 +23,7 @@ use crate::session::sign::Arrival;
 use crate::session::store::StoreError;
 use crate::session::{Sessions, Ticket};
 
+mod elsewhere;
 mod sessions;
 
 /// One request at the desk.
@@ -35,8 +36,11 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    pub(super) fn login_page(&self) -> Reply {
+    pub(super) async fn login_page(&self) -> Reply {
         let target = field(self.ask.query.unwrap_or_default().as_bytes(), "return").unwrap_or_default();
+        if let Some(straight_on) = self.straight_on(&target).await {
+            return straight_on;
+        }
         let words = self.language.words();
         let note = self.ask.visitor.ended().and_then(|reason| words.of_end(reason));
         let user = self.remembered_name();
@@ -52,15 +56,18 @@ impl Desk<'_> {
 
     /// The form, with a token for this browser; `view` says the rest.
     fn login_form(&self, status: StatusCode, view: &View<'_>) -> Reply {
-        if self.login.local.is_none() {
+        if !self.login.has_form() && self.login.oidc.providers().is_empty() {
             return self.notice(StatusCode::NOT_FOUND, self.language.words().not_found);
         }
         let shown = Nonce::shown(self.ask.fields, self.ask.secure);
         let nonce = shown.unwrap_or_else(|| Nonce::fresh(self.ask.secure));
+        let target = return_target(view.target, &self.login.prefix);
         let view = View {
             heading: self.language.words().sign_in,
             token: &nonce.token(self.sessions.keys()),
-            target: return_target(view.target, &self.login.prefix),
+            target,
+            offer_password: self.login.has_form(),
+            places: &self.places(target),
             signed_in_as: self.ask.visitor.identity().map(Identity::user),
             offer_remember: self.sessions.can_remember(),
             offer_name: !self.login.remember_name.is_zero(),
@@ -77,7 +84,7 @@ impl Desk<'_> {
     }
 
     pub(super) async fn sign_in(&self) -> Reply {
-        let Some(local) = &self.login.local else { return self.login_page() };
+        let Some(local) = &self.login.local else { return self.login_page().await };
         if let Some(refused) = self.refuse_foreign() {
             return refused;
         }
@@ -175,7 +182,7 @@ impl Desk<'_> {
         let words = self.language.words();
         let signed_in = self.ask.visitor.session().zip(self.ask.visitor.identity());
         let Some((session, identity)) = signed_in else {
-            let offer_login = self.login.local.is_some();
+            let offer_login = self.login.has_form() || !self.login.oidc.providers().is_empty();
             let (heading, note) = (words.sign_out, Some(words.signed_out));
             let view = View { heading, note, offer_login, ..View::default() };
             return self.login.pages.show(Page::Notice, status, self.language, &view);
@@ -207,7 +214,7 @@ impl Desk<'_> {
         }
         let everywhere = field(self.ask.form, "everywhere").is_some();
         match self.leave(session, if everywhere { Scope::All } else { Scope::This }).await {
-            Ok(tickets) => self.left(&target, &tickets),
+            Ok(tickets) => self.left(&self.way_out(session).await.unwrap_or(target), &tickets),
             Err(reply) => *reply,
         }
     }

@@ -108,6 +108,21 @@ pub struct View<'a> {
     pub others_token: &'a str,
     /// Whether a notice leads to the form to sign in.
     pub offer_login: bool,
+    /// Whether there is a form for name and password.
+    pub offer_password: bool,
+    /// The places where one can sign in.
+    pub places: &'a [Place],
+    /// What leads on to the target.
+    pub lead_on: Option<&'a str>,
+}
+
+/// A place where one can sign in.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// What stands on the button.
+    pub label: String,
+    /// Where it leads, below the prefix.
+    pub path: String,
 }
 
 /// One of somebody's own sessions.
@@ -201,7 +216,16 @@ impl View<'_> {
             more => self.more,
             others_token => self.others_token,
             offer_login => self.offer_login,
+            offer_password => self.offer_password,
+            places => self.places.iter().map(Place::for_templates).collect::<Vec<_>>(),
+            lead_on => self.lead_on,
         }
+    }
+}
+
+impl Place {
+    fn for_templates(&self) -> Value {
+        context! { label => self.label.as_str(), path => self.path.as_str() }
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::login::oidc::settings::OidcSettings;
+
 /// `login:`
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -16,6 +18,8 @@ pub struct Settings {
     pub remember_name: Duration,
     /// `login.local`, when configured.
     pub local: Option<LocalSettings>,
+    /// `login.oidc`
+    pub oidc: OidcSettings,
     /// `login.throttle`.
     pub throttle: ThrottleSettings,
 }
@@ -27,6 +31,7 @@ impl Default for Settings {
             languages: Languages::default(),
             remember_name: Duration::from_secs(365 * 86_400),
             local: None,
+            oidc: OidcSettings::default(),
             throttle: ThrottleSettings::default(),
         }
     }

@@ -9,6 +9,7 @@ use minijinja::{Value, context};
 use crate::login::Languages;
 use crate::session::record::EndReason;
 
+pub mod elsewhere;
 mod english;
 mod korean;
 
@@ -131,6 +132,7 @@ pub struct Words {
     evicted: &'static str,
     theft: &'static str,
     disabled: &'static str,
+    pub(super) elsewhere: elsewhere::Elsewhere,
 }
 
 /// How long ago: what stands behind one, and behind more.

@@ -33,6 +33,8 @@ mod access;
 mod django;
 mod end_reasons;
 mod login;
+mod oidc;
+mod oidc_logout;
 mod own_sessions;
 mod remembered_name;
 mod session_data;

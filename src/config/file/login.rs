@@ -12,6 +12,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::oidc::Oidc;
 use crate::config::brief::{Brief, FromWord};
 use crate::config::units::{Duration, Rate, Switch};
 
@@ -27,6 +28,8 @@ pub struct Login {
     pub remember_name_for: Duration,
     /// Users with passwords.
     pub local: Option<Local>,
+    /// Providers where people log in by OpenID Connect.
+    pub oidc: Vec<Oidc>,
     /// How many wrong passwords are allowed.
     pub throttle: Throttle,
 }
@@ -38,6 +41,7 @@ impl Default for Login {
             languages: LoginLanguages(vec![LoginLanguage::Auto]),
             remember_name_for: Duration::seconds(365 * 86_400),
             local: None,
+            oidc: Vec::new(),
             throttle: Throttle::default(),
         }
     }

@@ -14,6 +14,7 @@ use crate::config::brief::Brief;
 use crate::config::file::{Login, LoginLanguage, Secret, User};
 use crate::config::users;
 use crate::identity::Identity;
+use crate::login::oidc::settings::OidcSettings;
 use crate::login::{Languages, LocalSettings, LocalUser, Settings, ThrottleSettings};
 
 /// `login:`
@@ -60,6 +61,7 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
         },
         remember_name: given.remember_name_for.0,
         local,
+        oidc: OidcSettings::default(),
         throttle: ThrottleSettings {
             per_user: (given.throttle.per_user.0, given.throttle.per_user.1),
             per_ip: (given.throttle.per_ip.0, given.throttle.per_ip.1),

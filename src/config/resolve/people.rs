@@ -18,7 +18,8 @@ pub(super) fn check(context: &mut Context, routes: &[Route], login: &Settings, s
         Some(local) => (local.users.as_slice(), local.users_file.is_some()),
         None => (&[] as &[LocalUser], false),
     };
-    if !users.is_empty() && !has_file {
+    let elsewhere = !login.oidc.providers.is_empty();
+    if !users.is_empty() && !has_file && !elsewhere {
         let names: BTreeSet<&str> = users.iter().map(|user| user.name.as_str()).collect();
         let groups: BTreeSet<&str> =
             users.iter().flat_map(|user| user.groups.iter().map(String::as_str)).collect();
@@ -34,8 +35,8 @@ pub(super) fn check(context: &mut Context, routes: &[Route], login: &Settings, s
             );
         }
     }
-    // People may log in elsewhere: at a Django site, or on a page of an application.
-    if store == StoreKind::Django || routes.iter().any(|route| route.session.may_log_in()) {
+    // People may log in elsewhere: at a provider or a Django site, or on a page of an application.
+    if store == StoreKind::Django || elsewhere || routes.iter().any(|route| route.session.may_log_in()) {
         return;
     }
     let needing = routes.iter().position(|route| matches!(route.access, Access::Login | Access::Only(_)));
