@@ -80,7 +80,7 @@ pub struct Words {
     sign_out_question: &'static str,
     pub(super) signed_out: &'static str,
     pub(super) problem: &'static str,
-    sign_in_again: &'static str,
+    pub(super) sign_in_again: &'static str,
     stay: &'static str,
     signed_in_as: &'static str,
     pub(super) your_sessions: &'static str,

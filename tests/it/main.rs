@@ -44,6 +44,7 @@ mod sessions;
 
 mod config;
 mod config_example;
+mod config_oidc;
 mod config_sessions;
 
 mod command_line;

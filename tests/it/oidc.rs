@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::support::provider::{Manner, Signing, query};
 use crate::support::{Browser, EchoUpstream, Message, Provider, TestGateway, log};
 
+/// What the log says of it, the status of the page, and how it is told.
+type Lie = (&'static str, u16, Box<dyn FnOnce(&mut Manner)>);
+
 /// A provider with a gateway before it, of which only this test knows the name.
 fn scene(name: &str, settings: &str) -> (Provider, EchoUpstream, TestGateway) {
     log::keep();
@@ -47,7 +50,8 @@ fn sign_in(browser: &mut Browser, provider: &Provider) -> Message {
 #[track_caller]
 fn assert_turned_away(response: &Message, browser: &mut Browser, status: u16, name: &str, why: &str) {
     assert_eq!(response.status, status, "{why}: {}", response.text());
-    assert!(response.text().contains("/_cloakroom/login"), "with a way to begin again");
+    let text = response.text().replace("&#x2f;", "/");
+    assert!(text.contains("href=\"/_cloakroom/login"), "with a way to begin again");
     assert!(browser.get("/_cloakroom/session").json()["user"].is_null(), "{why}");
     let lines = log::with(&format!("provider=\"{name}\""));
     assert!(lines.iter().any(|line| line.contains(why)), "{why}: {lines:?}");
@@ -87,7 +91,7 @@ fn every_lie_is_found_and_named_in_the_log() {
     let (provider, _upstream, gateway) = scene("lies", "");
     let issuer = provider.issuer();
     let truth: fn(&mut serde_json::Value) = |_| {};
-    let mut lies: Vec<(&str, u16, Box<dyn FnOnce(&mut Manner)>)> = vec![];
+    let mut lies: Vec<Lie> = vec![];
     let mut lie = |why, change: fn(&mut serde_json::Value)| {
         lies.push((why, 502, Box::new(move |manner| manner.lie = change)));
     };
@@ -221,11 +225,12 @@ fn a_code_that_was_used_elsewhere_is_refused() {
     let (provider, _upstream, gateway) = scene("code", "");
     let (mut victim, mut attacker) = (Browser::of(&gateway), Browser::of(&gateway));
     let theirs = provider.authorize(&sent(&mut victim, "/"));
-    let mine = provider.authorize(&sent(&mut attacker, "/"));
+    let mine = provider.authorize(&sent(&mut attacker, "/mine"));
     let injected = mine.replace("code=code-1", "code=code-0");
     assert_ne!(mine, injected);
     let response = attacker.get(&injected);
     assert_turned_away(&response, &mut attacker, 502, "code", "invalid_grant");
+    assert!(response.text().contains("login?return=%2Fmine"), "and leads to where they wanted to go");
     assert_eq!(victim.get(&theirs).status, 303, "nobody has taken it away from them");
 }
 
@@ -443,7 +448,8 @@ fn a_strict_cookie_is_handed_out_on_a_page_that_leads_on() {
     let strict = format!("session: {{ cookie: {{ same_site: strict }} }}\n{}", yaml("strict", &provider, ""));
     let gateway = TestGateway::before(&upstream, &strict);
     let mut browser = Browser::of(&gateway);
-    let response = browser.get(&provider.authorize(&sent(&mut browser, "/reports?a=1")));
+    let back = provider.authorize(&sent(&mut browser, "/reports?a=1"));
+    let response = browser.get(&back);
     assert_eq!((response.status, response.header("refresh")), (200, Some("0; url=/reports?a=1")));
     assert!(browser.ticket().is_some() && response.text().contains("Continue to the application"));
 }

@@ -97,7 +97,7 @@ impl Desk<'_> {
                 .into_iter()
                 .chain([stub.set_cookie()])
                 .fold(Reply::see_other(url.as_str()), |reply, cookie| reply.with("Set-Cookie", cookie)),
-            Err(failure) => self.failed(provider, &failure),
+            Err(failure) => self.failed(provider, &failure, target),
         }
     }
 
@@ -106,7 +106,7 @@ impl Desk<'_> {
         let answer = self.ask.query.unwrap_or_default();
         let (stub, state) = match self.begun(provider, answer) {
             Ok(begun) => begun,
-            Err(failure) => return self.failed(provider, &failure),
+            Err(failure) => return self.failed(provider, &failure, "/"),
         };
         let known = match self.callback_address(provider) {
             Ok(address) => provider.come_back(answer, &address, (&stub, &state), self.now).await,
@@ -114,7 +114,7 @@ impl Desk<'_> {
         };
         let reply = match known {
             Ok(known) => self.enter(provider, known, &state).await,
-            Err(failure) => self.failed(provider, &failure),
+            Err(failure) => self.failed(provider, &failure, &state.target),
         };
         reply.with("Set-Cookie", stub.take_back())
     }
@@ -134,7 +134,7 @@ impl Desk<'_> {
     async fn enter(&self, provider: &Provider, known: Known, state: &State) -> Reply {
         let identity = match person(&known.claims, provider.settings()) {
             Ok(identity) => identity,
-            Err(failure) => return self.failed(provider, &failure),
+            Err(failure) => return self.failed(provider, &failure, &state.target),
         };
         let user = identity.user().to_owned();
         let notes = self.notes(provider, &known);
@@ -250,11 +250,13 @@ impl Desk<'_> {
         }
     }
 
-    fn failed(&self, provider: &Provider, failure: &Failure) -> Reply {
+    /// A page that says why, and leads back to where the login began.
+    fn failed(&self, provider: &Provider, failure: &Failure, target: &str) -> Reply {
         tracing::warn!(provider = provider.name(), client = self.client(), "a login was refused: {failure}");
         let words = self.language.words();
         let note = Some(failure.sentence(&words.elsewhere));
-        let view = View { heading: words.problem, note, offer_login: true, ..View::default() };
+        let (lead_on, entrance) = (Some(words.sign_in_again), self.login.entrance(target));
+        let view = View { heading: words.problem, note, lead_on, target: &entrance, ..View::default() };
         let status = failure.status();
         let reply = self.login.pages.show(Page::Notice, status, self.language, &view);
         if status == StatusCode::SERVICE_UNAVAILABLE { reply.with("Retry-After", "10") } else { reply }
