@@ -8,6 +8,9 @@ use crate::support::{Browser, EchoUpstream, Message, Provider, TestGateway, log}
 /// What the log says of it, the status of the page, and how it is told.
 type Lie = (&'static str, u16, Box<dyn FnOnce(&mut Manner)>);
 
+/// Changes what a provider says.
+type Change = fn(&mut serde_json::Value);
+
 /// A provider with a gateway before it, of which only this test knows the name.
 fn scene(name: &str, settings: &str) -> (Provider, EchoUpstream, TestGateway) {
     log::keep();
@@ -90,9 +93,9 @@ fn somebody_signs_in_there_and_arrives_where_they_wanted_to_go() {
 fn every_lie_is_found_and_named_in_the_log() {
     let (provider, _upstream, gateway) = scene("lies", "");
     let issuer = provider.issuer();
-    let truth: fn(&mut serde_json::Value) = |_| {};
+    let truth: Change = |_| {};
     let mut lies: Vec<Lie> = vec![];
-    let mut lie = |why, change: fn(&mut serde_json::Value)| {
+    let mut lie = |why, change: Change| {
         lies.push((why, 502, Box::new(move |manner| manner.lie = change)));
     };
     lie("it comes from another issuer", |claims| claims["iss"] = "https://evil.example".into());
@@ -333,7 +336,7 @@ fn only_those_who_are_allowed_get_in() {
     let (provider, _upstream, gateway) =
         scene("allow", "allow: { email_domains: [Example.com], groups: [staff], users: [bob] }");
     for (change, admitted) in [
-        ((|person| person["email"] = "a@EXAMPLE.com".into()) as fn(&mut serde_json::Value), true),
+        ((|person| person["email"] = "a@EXAMPLE.com".into()) as Change, true),
         (|person| person["groups"] = "staff".into(), true),
         (|person| (person["groups"], person["sub"]) = (serde_json::Value::Null, "bob".into()), true),
         (|person| person["email"] = "a@evil.com@example.com".into(), false),

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::support::provider::{Signing, query};
 use crate::support::{Browser, EchoUpstream, Message, Provider, TestGateway, log};
 
+/// What is said of it, and how it is told.
+type Lie = (&'static str, fn(&mut Value));
+
 fn gateway(name: &str, provider: &Provider, settings: &str) -> (EchoUpstream, TestGateway) {
     log::keep();
     let (upstream, issuer) = (EchoUpstream::start(), provider.issuer());
@@ -116,7 +119,7 @@ fn a_token_that_is_no_logout_token_ends_nothing() {
     let provider = Provider::start();
     let (_upstream, gateway) = gateway("untrue", &provider, "");
     let mut alice = signed_in(&gateway, &provider, "untrue", ("alice", Some("s1")));
-    let lies: [(&str, fn(&mut Value)); 11] = [
+    let lies: [Lie; 11] = [
         ("another issuer", |claims| claims["iss"] = "https://evil.example".into()),
         ("another audience", |claims| claims["aud"] = "somebody".into()),
         ("has expired", |claims| claims["exp"] = 1_799_999_000.into()),

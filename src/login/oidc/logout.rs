@@ -57,11 +57,14 @@ impl Provider {
         if !self.settings.sign_out_there {
             return None;
         }
-        let known = match self.issuer.ask().await {
-            Ok(known) => known,
-            Err(error) => {
-                tracing::warn!(provider = self.name(), "signed out here only: {error}");
-                return None;
+        // Whoever wants to leave does not wait for what is known already.
+        let known = match self.issuer.known() {
+            Some(known) => known,
+            None => {
+                let asked = self.issuer.ask().await.inspect_err(|error| {
+                    tracing::warn!(provider = self.name(), "signed out here only: {error}");
+                });
+                asked.ok()?
             }
         };
         let mut url = known.metadata.as_ref()?.end_session_endpoint.clone()?;
