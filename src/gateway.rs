@@ -15,6 +15,7 @@ mod own_pages;
 pub mod pages;
 pub mod record;
 pub mod refusal;
+mod renewal;
 mod request_id;
 pub mod settings;
 mod trail;
@@ -105,6 +106,8 @@ enum Decision<'g> {
     OwnPage(Box<Visit>),
     /// It goes to an upstream, once it is known who asks: the cookies that tell.
     Approach(Box<Approach<'g>>, Presented),
+    /// The same, once the provider where they logged in has said whether they may go on.
+    Renew(Box<Approach<'g>>, Visitor),
     /// It goes to an upstream.
     Forward(Forward<'g>),
 }
@@ -224,6 +227,11 @@ impl Gateway {
             }
             Decision::Approach(approach, shown) => {
                 let visitor = Box::pin(self.enquire(&approach, &shown, now, trail)).await?;
+                let visitor = Box::pin(self.renewed(visitor, now)).await;
+                self.admit(*approach, visitor, now, trail, record)?
+            }
+            Decision::Renew(approach, visitor) => {
+                let visitor = Box::pin(self.renewed(visitor, now)).await;
                 self.admit(*approach, visitor, now, trail, record)?
             }
             Decision::Forward(forward) => forward,
@@ -300,6 +308,9 @@ impl Gateway {
         let recognition =
             self.sessions().recognise(&shown, &mut approach.memo.borrow_mut(), now, route.activity);
         match recognition {
+            Recognition::Is(visitor) if self.settings.login.is_due(&visitor, now) => {
+                Ok(Decision::Renew(Box::new(approach), visitor))
+            }
             Recognition::Is(visitor) => {
                 self.admit(approach, visitor, now, trail, record).map(Decision::Forward)
             }

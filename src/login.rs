@@ -37,6 +37,7 @@ pub mod outside;
 pub mod page;
 pub mod password;
 mod remembered;
+mod renewal;
 pub mod settings;
 pub mod target;
 pub mod text;

@@ -16,6 +16,7 @@ pub mod claims;
 pub mod failure;
 pub mod flow;
 pub mod logout;
+pub mod noted;
 pub mod settings;
 pub mod state;
 pub mod stub;
@@ -25,6 +26,7 @@ pub mod used;
 #[derive(Debug, Default)]
 pub struct Oidc {
     providers: Vec<Provider>,
+    renews: bool,
     /// What browsers see of us, where that is configured.
     origin: Option<String>,
     /// States and logout tokens that were shown.
@@ -45,8 +47,9 @@ pub struct Provider {
 impl Oidc {
     /// Providers as configured.
     pub fn new(settings: OidcSettings) -> Result<Self, OutsideError> {
+        let renews = settings.providers.iter().any(|provider| provider.refresh);
         let providers = settings.providers.into_iter().map(Provider::new).collect::<Result<_, _>>()?;
-        Ok(Self { providers, origin: settings.origin, used: Used::default() })
+        Ok(Self { providers, renews, origin: settings.origin, used: Used::default() })
     }
 
     /// In the order of the page.
@@ -57,6 +60,12 @@ impl Oidc {
     /// The one of this name.
     pub fn provider(&self, name: &str) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.name() == name)
+    }
+
+    /// Whether sessions of any of them go on only for as long as they do there.
+    #[inline]
+    pub fn renews(&self) -> bool {
+        self.renews
     }
 
     /// What browsers see of us, where that is configured.

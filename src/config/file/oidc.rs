@@ -38,6 +38,8 @@ pub struct Oidc {
     pub sign_out_there: Switch,
     /// Where it sends people afterwards. Default: to our page for that.
     pub post_logout: Option<String>,
+    /// Sessions go on only for as long as they do there: it is asked when an access token has run out.
+    pub refresh: Switch,
 }
 
 impl Default for Oidc {
@@ -56,6 +58,7 @@ impl Default for Oidc {
             ca: None,
             sign_out_there: Switch(true),
             post_logout: None,
+            refresh: Switch(false),
         }
     }
 }

@@ -35,6 +35,11 @@ pub(super) fn resolve(context: &mut Context, given: &[Oidc], around: &Surroundin
     let mut names = BTreeSet::new();
     let providers = given.iter().enumerate().map(|(at, oidc)| {
         let provider = provider(context, &format!("login.oidc[{at}]"), oidc, others);
+        if provider.refresh && around.store == StoreKind::Cookie {
+            let message =
+                "tokens have no room in cookies\nuse another `session.store`, or leave `refresh` out";
+            context.error(&format!("login.oidc[{at}].refresh"), message);
+        }
         if !provider.name.is_empty() && !names.insert(provider.name.clone()) {
             let message = format!("another provider is called `{}` already", provider.name);
             context.error(&format!("login.oidc[{at}].name"), message);
@@ -115,6 +120,7 @@ fn provider(context: &mut Context, at: &str, given: &Oidc, others: bool) -> Prov
         authorities: authorities(context, at, given.ca.as_deref()),
         sign_out_there: given.sign_out_there.0,
         post_logout: given.post_logout.clone(),
+        refresh: given.refresh.0,
         name,
     }
 }

@@ -18,6 +18,7 @@ use crate::login::oidc::claims::person;
 use crate::login::oidc::failure::Failure;
 use crate::login::oidc::flow::{Known, REMEMBERED};
 use crate::login::oidc::logout::SignedOut;
+use crate::login::oidc::noted::Noted;
 use crate::login::oidc::state::State;
 use crate::login::oidc::stub::{Stub, take_back_oldest};
 use crate::login::page::{Page, Place, Reply, View};
@@ -25,18 +26,9 @@ use crate::login::target::return_target;
 use crate::message::ResponseHead;
 use crate::session::SameSite;
 use crate::session::data::Data;
-use crate::session::notes::{Note, note};
+use crate::session::notes::Note;
 use crate::session::record::{EndReason, Session};
 use crate::session::sign::Arrival;
-
-// What is noted in a session: at which provider it began, and what that calls the person and the session; its token.
-const PROVIDER: &str = "oidc.provider";
-const SUB: &str = "oidc.sub";
-const SID: &str = "oidc.sid";
-const ID_TOKEN: &str = "oidc.id_token";
-
-/// Bytes of the longest ID token that is kept to be shown at the way out.
-const LONGEST: usize = 8192;
 
 impl Desk<'_> {
     /// The pages below one of a provider's name; `None` where there is none.
@@ -137,7 +129,7 @@ impl Desk<'_> {
             Err(failure) => return self.failed(provider, &failure, &state.target),
         };
         let user = identity.user().to_owned();
-        let notes = self.notes(provider, &known);
+        let notes = self.notes(provider, known);
         let arrival = Arrival { identity, credential: 0, remember: false, origin: self.ask.origin, notes };
         let (tickets, session) = match self.sessions.sign_in(self.ask.visitor, arrival, self.now).await {
             Ok(signed_in) => signed_in,
@@ -172,27 +164,30 @@ impl Desk<'_> {
     }
 
     /// What is kept to recognise the session by, and to sign out with. Cookies have no room for tokens.
-    fn notes(&self, provider: &Provider, known: &Known) -> Vec<Note> {
-        let mut notes = vec![(PROVIDER, provider.name().to_owned())];
+    fn notes(&self, provider: &Provider, known: Known) -> Vec<Note> {
         let text = |name| known.claims.text(name).map(str::to_owned);
-        notes.extend(text("sub").map(|sub| (SUB, sub)));
-        notes.extend(text("sid").map(|sid| (SID, sid)));
-        let token = known.id_token.expose_secret();
-        if self.sessions.has_roster() && token.len() <= LONGEST {
-            notes.push((ID_TOKEN, token.to_owned()));
+        let (sub, sid, has_room) = (text("sub"), text("sid"), self.sessions.has_roster());
+        let id_token = has_room.then_some(known.id_token);
+        let grant = known.grant.filter(|_| has_room && provider.settings().refresh);
+        if provider.settings().refresh && grant.is_none() {
+            tracing::warn!(
+                provider = provider.name(),
+                "there is no refresh token: the session does not follow the provider's (`offline_access` may be needed in `scopes`)"
+            );
         }
-        notes
+        Noted { provider: provider.name().to_owned(), sub, sid, id_token, grant }.notes()
     }
 
     /// The way out of a session that began at a provider: its own page for that, or else ours, but no page that would lead
     /// straight back in. `None` for all other sessions.
     pub(super) async fn way_out(&self, session: &Session) -> Option<String> {
-        let data = session.data();
-        let note = |name| note(&data, name, self.now);
-        let name = note(PROVIDER)?;
+        let noted = Noted::read(&session.data(), self.now)?;
         let ours = self.our_address("logout");
-        let url = match (self.login.oidc.provider(&name), &ours) {
-            (Some(provider), Some(ours)) => provider.exit(note(ID_TOKEN).as_deref(), ours).await,
+        let url = match (self.login.oidc.provider(&noted.provider), &ours) {
+            (Some(provider), Some(ours)) => {
+                let token = noted.id_token.as_ref().map(|token| token.expose_secret());
+                provider.exit(token, ours).await
+            }
             _ => None,
         };
         Some(url.map_or_else(|| format!("{}/logout", self.login.prefix), String::from))
@@ -237,17 +232,16 @@ impl Desk<'_> {
     }
 
     fn is_signed_out(&self, data: &Data, provider: &Provider, out: &SignedOut) -> bool {
-        let noted = |name| note(data, name, self.now);
-        let same = |said: &Option<String>, name| said.is_some() && *said == noted(name);
-        if noted(PROVIDER).as_deref() != Some(provider.name()) {
-            return false;
-        }
-        match (&out.sid, &out.sub) {
-            (Some(_), None) => same(&out.sid, SID),
-            (None, _) => same(&out.sub, SUB),
-            // Where the login did not say what its session is called, the person decides.
-            (Some(_), Some(_)) => same(&out.sub, SUB) && (same(&out.sid, SID) || noted(SID).is_none()),
-        }
+        let Some(noted) = Noted::read(data, self.now) else { return false };
+        let same = |said: &Option<String>, noted: &Option<String>| said.is_some() && said == noted;
+        let (sub, sid) = (same(&out.sub, &noted.sub), same(&out.sid, &noted.sid));
+        noted.provider == provider.name()
+            && match (&out.sid, &out.sub) {
+                (Some(_), None) => sid,
+                (None, _) => sub,
+                // Where the login did not say what its session is called, the person decides.
+                (Some(_), Some(_)) => sub && (sid || noted.sid.is_none()),
+            }
     }
 
     /// A page that says why, and leads back to where the login began.

@@ -130,6 +130,7 @@ mod tests {
             authorities: Vec::new(),
             sign_out_there: true,
             post_logout: None,
+            refresh: false,
         }
     }
 

@@ -107,6 +107,16 @@ impl Failure {
         }
     }
 
+    /// Whether the provider has said that a session is over, or something that is never right.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Token(OutsideError::Refused { error, .. }) => error.as_deref() == Some("invalid_grant"),
+            Self::Claim(_) => true,
+            Self::IdToken(Unproven::Token(_)) => true,
+            _ => false,
+        }
+    }
+
     /// Whether the same may work a little later.
     pub fn is_passing(&self) -> bool {
         match self {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use crate::clock::Timestamp;
@@ -16,6 +17,7 @@ use crate::login::issuer::Metadata;
 use crate::login::oidc::Provider;
 use crate::login::oidc::claims::{completed, leave_out};
 use crate::login::oidc::failure::Failure;
+use crate::login::oidc::noted::Grant;
 use crate::login::oidc::state::State;
 use crate::login::oidc::stub::Stub;
 use crate::login::outside::OutsideError;
@@ -26,11 +28,27 @@ use crate::login::token::{Claims, LEEWAY, Wanted};
 struct Given {
     id_token: Option<SecretText>,
     access_token: Option<SecretText>,
+    refresh_token: Option<SecretText>,
+    /// Seconds; some write them as text.
+    #[serde(default)]
+    expires_in: Value,
 }
 
 #[derive(Deserialize)]
 #[serde(from = "String")]
 struct SecretText(SecretString);
+
+impl Given {
+    /// What keeps the session going there, if anything does.
+    fn grant(&mut self, now: Timestamp) -> Option<Grant> {
+        let SecretText(refresh) = self.refresh_token.take()?;
+        Some(Grant::new(refresh, self.seconds(), now))
+    }
+
+    fn seconds(&self) -> Option<u64> {
+        self.expires_in.as_u64().or_else(|| self.expires_in.as_str()?.parse().ok())
+    }
+}
 
 impl From<String> for SecretText {
     fn from(text: String) -> Self {
@@ -44,6 +62,8 @@ pub struct Known {
     pub claims: Claims,
     /// Its token, which it wants to see again when they sign out.
     pub id_token: SecretString,
+    /// What keeps their session going there, if anything does.
+    pub grant: Option<Grant>,
 }
 
 impl Provider {
@@ -83,7 +103,8 @@ impl Provider {
         let known = self.issuer.ask().await?;
         let metadata = known.metadata.as_ref().ok_or(Failure::NoEndpoint("token_endpoint"))?;
         let code = self.code(answer, metadata)?;
-        let given = self.redeem(&code, redirect_uri, &stub.verifier(), metadata).await?;
+        let mut given = self.redeem(&code, redirect_uri, &stub.verifier(), metadata).await?;
+        let grant = given.grant(now);
         let SecretText(id_token) = given.id_token.ok_or(Failure::NoIdToken)?;
         let claims = self.id_token(id_token.expose_secret(), stub, state, now).await?;
         let claims = match (given.access_token, &metadata.userinfo_endpoint) {
@@ -92,7 +113,7 @@ impl Provider {
             }
             _ => claims,
         };
-        Ok(Known { claims, id_token })
+        Ok(Known { claims, id_token, grant })
     }
 
     /// The code in an answer, if it comes from this provider and from no other (RFC 9207, section 2.4).
@@ -136,6 +157,29 @@ impl Provider {
         self.outside.post(url, &form, client).await.map_err(Failure::Token)
     }
 
+    /// What keeps a session going there, if it goes on there (RFC 6749, section 6; OpenID Connect Core, section 12.2).
+    pub async fn renew(&self, grant: &Grant, sub: Option<&str>, now: Timestamp) -> Result<Grant, Failure> {
+        let known = self.issuer.ask().await?;
+        let endpoint = known.metadata.as_ref().and_then(|metadata| metadata.token_endpoint.as_ref());
+        let url = endpoint.ok_or(Failure::NoEndpoint("token_endpoint"))?;
+        let form = [("grant_type", "refresh_token"), ("refresh_token", grant.refresh.expose_secret())];
+        let client = (self.settings.client_id.as_str(), self.secret.as_ref());
+        let mut given: Given = self.outside.post(url, &form, client).await.map_err(Failure::Token)?;
+        if let Some(SecretText(token)) = &given.id_token {
+            let claims = self.issuer.verify(token.expose_secret(), &self.wanted(), now).await;
+            if claims.map_err(Failure::IdToken)?.text("sub") != sub {
+                return Err(Failure::Claim("it is about somebody else"));
+            }
+        }
+        let same = Grant::new(grant.refresh.clone(), given.seconds(), now);
+        Ok(given.grant(now).unwrap_or(same))
+    }
+
+    /// What is wanted of every token of its.
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { issuer: &self.settings.issuer, audiences: &self.audience, algorithms: &[], expires: true }
+    }
+
     /// What an ID token says, if it is for us and for this login (OpenID Connect Core, section 3.1.3.7).
     async fn id_token(
         &self,
@@ -144,13 +188,7 @@ impl Provider {
         state: &State,
         now: Timestamp,
     ) -> Result<Claims, Failure> {
-        let wanted = Wanted {
-            issuer: &self.settings.issuer,
-            audiences: &self.audience,
-            algorithms: &[],
-            expires: true,
-        };
-        let claims = self.issuer.verify(token, &wanted, now).await.map_err(Failure::IdToken)?;
+        let claims = self.issuer.verify(token, &self.wanted(), now).await.map_err(Failure::IdToken)?;
         if claims.text("nonce") != Some(&stub.nonce()) {
             return Err(Failure::Claim("its `nonce` is that of another login"));
         }
@@ -178,7 +216,7 @@ impl Provider {
     /// The claims with what the provider tells of the same person on demand (OpenID Connect Core, section 5.3).
     async fn asked(&self, claims: Claims, url: &Url, token: &SecretString) -> Result<Claims, Failure> {
         let more = match self.outside.get_with(url, token).await {
-            Ok(serde_json::Value::Object(more)) => Claims(more),
+            Ok(Value::Object(more)) => Claims(more),
             Ok(_) => return Err(Failure::Userinfo("it is no object".to_owned())),
             Err(error @ OutsideError::Unreadable(_)) => {
                 // A signed answer, say: whoever configures that goes without.

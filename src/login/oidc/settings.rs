@@ -40,6 +40,8 @@ pub struct ProviderSettings {
     pub sign_out_there: bool,
     /// Where it sends people afterwards; none: to our page for that.
     pub post_logout: Option<String>,
+    /// Sessions go on only for as long as they do there.
+    pub refresh: bool,
 }
 
 /// How a client's secret is shown (OpenID Connect Core, section 9).
