@@ -35,6 +35,7 @@ mod end_reasons;
 mod login;
 mod oidc;
 mod oidc_logout;
+mod oidc_refresh;
 mod own_sessions;
 mod remembered_name;
 mod session_data;

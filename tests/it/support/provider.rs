@@ -55,6 +55,8 @@ pub struct Manner {
     pub status: u16,
     /// The status of `/token` alone.
     pub token_status: u16,
+    /// The status of `/token` where a session is to go on; 400: it is over there.
+    pub refresh_status: u16,
     /// Clock, in seconds since 1970.
     pub now: u64,
 }
@@ -64,6 +66,8 @@ struct Inside {
     keys: Mutex<Vec<(String, EcdsaKeyPair)>>,
     codes: Mutex<HashMap<String, Asked>>,
     asked: Mutex<Vec<Message>>,
+    /// How often another refresh token was given.
+    refreshed: Mutex<u32>,
 }
 
 /// What somebody was sent with.
@@ -101,6 +105,7 @@ impl Provider {
             iss: Some(issuer),
             status: 0,
             token_status: 0,
+            refresh_status: 0,
             now: 1_800_000_000,
         };
         let inside = Arc::new(Inside {
@@ -108,6 +113,7 @@ impl Provider {
             keys: Mutex::new(vec![key("k1")]),
             codes: Mutex::default(),
             asked: Mutex::default(),
+            refreshed: Mutex::default(),
         });
         let serving = inside.clone();
         let server = EchoUpstream::on(listener, address, move |mut conversation| {
@@ -200,6 +206,7 @@ impl Inside {
         if manner.status != 0 {
             return (manner.status, String::new());
         }
+        let refreshes = request.text().contains("grant_type=refresh_token");
         match request.target().split('?').next().unwrap_or_default() {
             "/.well-known/openid-configuration" => (200, manner.metadata.to_string()),
             "/keys" => {
@@ -207,6 +214,10 @@ impl Inside {
                     self.keys.lock().expect("whole").iter().map(|(id, key)| public(id, key)).collect();
                 (200, json!({ "keys": keys }).to_string())
             }
+            "/token" if refreshes && manner.refresh_status == 400 => {
+                (400, json!({ "error": "invalid_grant" }).to_string())
+            }
+            "/token" if refreshes && manner.refresh_status != 0 => (manner.refresh_status, String::new()),
             "/token" if manner.token_status != 0 => (manner.token_status, "not JSON".to_owned()),
             "/token" => match self.token(request, &manner) {
                 Ok(answer) => (200, answer.to_string()),
@@ -227,6 +238,9 @@ impl Inside {
         if request.header("authorization") != Some(&format!("Basic {}", STANDARD.encode(secret))) {
             return Err("invalid_client");
         }
+        if said("grant_type") == "refresh_token" {
+            return self.refreshed(&said("refresh_token"));
+        }
         let mut codes = self.codes.lock().expect("whole");
         let asked = codes.get_mut(&said("code")).ok_or("invalid_grant")?;
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, said("code_verifier").as_bytes()));
@@ -242,8 +256,22 @@ impl Inside {
         claims.as_object_mut().expect("a map").extend(common.as_object().expect("a map").clone());
         (manner.lie)(&mut claims);
         let id_token = self.signed(&claims, manner.signing);
+        Ok(json!({
+            "token_type": "Bearer", "access_token": "an access token", "id_token": id_token,
+            "refresh_token": format!("refresh-{}", self.refreshed.lock().expect("whole")), "expires_in": 300,
+        }))
+    }
+
+    /// Another token for the one that was given last; whoever shows an older one has lost.
+    fn refreshed(&self, token: &str) -> Result<Value, &'static str> {
+        let mut given = self.refreshed.lock().expect("whole");
+        if token != format!("refresh-{given}") {
+            return Err("invalid_grant");
+        }
+        *given += 1;
+        let refresh = format!("refresh-{given}");
         Ok(
-            json!({ "token_type": "Bearer", "access_token": "an access token", "id_token": id_token, "expires_in": 300 }),
+            json!({ "token_type": "Bearer", "access_token": "another", "refresh_token": refresh, "expires_in": "300" }),
         )
     }
 
