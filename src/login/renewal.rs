@@ -35,7 +35,7 @@ impl Login {
         let Some(noted) = Noted::read(&session.data(), now) else { return visitor };
         let claim = move |data: &Data| {
             let noted = Noted::read(data, now).filter(|_| Noted::is_due(data, now))?;
-            let grant = noted.grant.map(|grant| Grant { until: now.plus(PAUSE), ..grant });
+            let grant = noted.grant.map(|grant| grant.resting(now.plus(PAUSE)));
             Some(Noted { grant, ..noted }.notes())
         };
         let is_mine = sessions.note_anew(&session, now, claim).await.unwrap_or_else(|error| {
@@ -44,7 +44,11 @@ impl Login {
         });
         if is_mine && let (Some(provider), Some(grant)) = (self.oidc.provider(&noted.provider), &noted.grant)
         {
-            let answer = provider.renew(grant, noted.sub.as_deref(), now).await;
+            let answer = match grant.token(sessions.keys()) {
+                Some(token) => provider.renew(token, noted.sub.as_deref(), now).await,
+                None => Err(Failure::Lost),
+            };
+            let answer = answer.map(|offer| Grant::new(&offer, sessions.keys(), now));
             let followed = follow(answer, grant, sessions, &session, now).await;
             followed.unwrap_or_else(|error| tracing::error!("{error}"));
         }
@@ -57,7 +61,7 @@ impl Login {
 
 /// Does what the provider said: the session goes on with another grant, or for the time being, or is over.
 async fn follow(
-    answer: Result<Grant, Failure>,
+    answer: Result<Option<Grant>, Failure>,
     before: &Grant,
     sessions: &Sessions,
     session: &Arc<Session>,
@@ -69,7 +73,7 @@ async fn follow(
         Ok(grant) => grant,
         Err(failure) if !failure.is_fatal() && now.since(since) < PATIENCE => {
             tracing::warn!(session = short, "a session goes on for the time being: {failure}");
-            Grant { until: now.plus(PAUSE), failing: Some(since), ..before.clone() }
+            Some(before.clone().resting(now.plus(PAUSE)).failing_since(since))
         }
         Err(failure) => {
             tracing::info!(session = short, "a session does not go on at its provider: {failure}");
@@ -78,7 +82,7 @@ async fn follow(
     };
     let put = move |data: &Data| {
         let noted = Noted::read(data, now)?;
-        Some(Noted { grant: Some(next.clone()), ..noted }.notes())
+        Some(Noted { grant: next.clone(), ..noted }.notes())
     };
     sessions.note_anew(session, now, put).await.map(drop)
 }

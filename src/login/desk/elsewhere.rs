@@ -18,7 +18,7 @@ use crate::login::oidc::claims::person;
 use crate::login::oidc::failure::Failure;
 use crate::login::oidc::flow::{Known, REMEMBERED};
 use crate::login::oidc::logout::SignedOut;
-use crate::login::oidc::noted::Noted;
+use crate::login::oidc::noted::{Grant, Noted};
 use crate::login::oidc::state::State;
 use crate::login::oidc::stub::{Stub, take_back_oldest};
 use crate::login::page::{Page, Place, Reply, View};
@@ -168,7 +168,8 @@ impl Desk<'_> {
         let text = |name| known.claims.text(name).map(str::to_owned);
         let (sub, sid, has_room) = (text("sub"), text("sid"), self.sessions.has_roster());
         let id_token = has_room.then_some(known.id_token);
-        let grant = known.grant.filter(|_| has_room && provider.settings().refresh);
+        let offer = known.offer.filter(|_| has_room && provider.settings().refresh);
+        let grant = offer.and_then(|offer| Grant::new(&offer, self.sessions.keys(), self.now));
         if provider.settings().refresh && grant.is_none() {
             tracing::warn!(
                 provider = provider.name(),

@@ -58,6 +58,9 @@ pub enum Failure {
     /// The ID token proves nothing.
     #[error("the ID token is refused: {0}")]
     IdToken(Unproven),
+    /// What keeps the session going cannot be read any more.
+    #[error("the refresh token was concealed with a key that is gone")]
+    Lost,
     /// It does not say what it must.
     #[error("the ID token is refused: {0}")]
     Claim(&'static str),
@@ -111,7 +114,7 @@ impl Failure {
     pub fn is_fatal(&self) -> bool {
         match self {
             Self::Token(OutsideError::Refused { error, .. }) => error.as_deref() == Some("invalid_grant"),
-            Self::Claim(_) => true,
+            Self::Claim(_) | Self::Lost => true,
             Self::IdToken(Unproven::Token(_)) => true,
             _ => false,
         }

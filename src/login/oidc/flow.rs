@@ -17,7 +17,6 @@ use crate::login::issuer::Metadata;
 use crate::login::oidc::Provider;
 use crate::login::oidc::claims::{completed, leave_out};
 use crate::login::oidc::failure::Failure;
-use crate::login::oidc::noted::Grant;
 use crate::login::oidc::state::State;
 use crate::login::oidc::stub::Stub;
 use crate::login::outside::OutsideError;
@@ -40,9 +39,9 @@ struct SecretText(SecretString);
 
 impl Given {
     /// What keeps the session going there, if anything does.
-    fn grant(&mut self, now: Timestamp) -> Option<Grant> {
+    fn offer(&mut self) -> Option<Offer> {
         let SecretText(refresh) = self.refresh_token.take()?;
-        Some(Grant::new(refresh, self.seconds(), now))
+        Some(Offer { refresh, seconds: self.seconds() })
     }
 
     fn seconds(&self) -> Option<u64> {
@@ -63,7 +62,15 @@ pub struct Known {
     /// Its token, which it wants to see again when they sign out.
     pub id_token: SecretString,
     /// What keeps their session going there, if anything does.
-    pub grant: Option<Grant>,
+    pub offer: Option<Offer>,
+}
+
+/// What keeps a session going.
+pub struct Offer {
+    /// The token that is good for another one.
+    pub refresh: SecretString,
+    /// How long nobody needs to ask, where the provider says that.
+    pub seconds: Option<u64>,
 }
 
 impl Provider {
@@ -104,7 +111,7 @@ impl Provider {
         let metadata = known.metadata.as_ref().ok_or(Failure::NoEndpoint("token_endpoint"))?;
         let code = self.code(answer, metadata)?;
         let mut given = self.redeem(&code, redirect_uri, &stub.verifier(), metadata).await?;
-        let grant = given.grant(now);
+        let offer = given.offer();
         let SecretText(id_token) = given.id_token.ok_or(Failure::NoIdToken)?;
         let claims = self.id_token(id_token.expose_secret(), stub, state, now).await?;
         let claims = match (given.access_token, &metadata.userinfo_endpoint) {
@@ -113,7 +120,7 @@ impl Provider {
             }
             _ => claims,
         };
-        Ok(Known { claims, id_token, grant })
+        Ok(Known { claims, id_token, offer })
     }
 
     /// The code in an answer, if it comes from this provider and from no other (RFC 9207, section 2.4).
@@ -158,11 +165,16 @@ impl Provider {
     }
 
     /// What keeps a session going there, if it goes on there (RFC 6749, section 6; OpenID Connect Core, section 12.2).
-    pub async fn renew(&self, grant: &Grant, sub: Option<&str>, now: Timestamp) -> Result<Grant, Failure> {
+    pub async fn renew(
+        &self,
+        refresh: SecretString,
+        sub: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Offer, Failure> {
         let known = self.issuer.ask().await?;
         let endpoint = known.metadata.as_ref().and_then(|metadata| metadata.token_endpoint.as_ref());
         let url = endpoint.ok_or(Failure::NoEndpoint("token_endpoint"))?;
-        let form = [("grant_type", "refresh_token"), ("refresh_token", grant.refresh.expose_secret())];
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
         let client = (self.settings.client_id.as_str(), self.secret.as_ref());
         let mut given: Given = self.outside.post(url, &form, client).await.map_err(Failure::Token)?;
         if let Some(SecretText(token)) = &given.id_token {
@@ -171,8 +183,8 @@ impl Provider {
                 return Err(Failure::Claim("it is about somebody else"));
             }
         }
-        let same = Grant::new(grant.refresh.clone(), given.seconds(), now);
-        Ok(given.grant(now).unwrap_or(same))
+        let seconds = given.seconds();
+        Ok(given.offer().unwrap_or(Offer { refresh, seconds }))
     }
 
     /// What is wanted of every token of its.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::clock::Timestamp;
+use crate::login::oidc::flow::Offer;
 use crate::session::data::Data;
+use crate::session::keys::Keys;
 use crate::session::notes::{Note, note};
 
 const PROVIDER: &str = "oidc.provider";
@@ -21,6 +23,9 @@ const FAILING: &str = "oidc.failing";
 
 /// Bytes of the longest token that is kept.
 const LONGEST: usize = 8192;
+
+/// What conceals a token is bound to this.
+const BOUND: &[u8] = b"oidc refresh token";
 
 /// What is kept.
 #[derive(Clone, Debug)]
@@ -40,8 +45,8 @@ pub struct Noted {
 /// What a session that follows the provider's lives by.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// What is good for another one.
-    pub refresh: SecretString,
+    /// The token that is good for another one, concealed: a store may be read by others.
+    refresh: String,
     /// Until then nobody needs to ask.
     pub until: Timestamp,
     /// Since when asking has been in vain.
@@ -54,7 +59,7 @@ impl Noted {
         let text = |name| note(data, name, now);
         let secret = |name| text(name).map(SecretString::from);
         let time = |name| Some(Timestamp::from_unix_millis(text(name)?.parse().ok()?));
-        let grant = secret(REFRESH).zip(time(UNTIL));
+        let grant = text(REFRESH).zip(time(UNTIL));
         Some(Self {
             provider: text(PROVIDER)?,
             sub: text(SUB),
@@ -82,32 +87,55 @@ impl Noted {
         notes.extend(self.id_token.and_then(short).map(|token| (ID_TOKEN, token)));
         let Some(Grant { refresh, until, failing }) = self.grant else { return notes };
         let time = |time: Timestamp| time.unix_millis().to_string();
-        if let Some(refresh) = short(refresh) {
-            notes.extend([(REFRESH, refresh), (UNTIL, time(until))]);
-            notes.extend(failing.map(|failing| (FAILING, time(failing))));
-        }
+        notes.extend([(REFRESH, refresh), (UNTIL, time(until))]);
+        notes.extend(failing.map(|failing| (FAILING, time(failing))));
         notes
     }
 }
 
 impl Grant {
-    /// What a provider gave, good for so many seconds.
-    pub fn new(refresh: SecretString, seconds: Option<u64>, now: Timestamp) -> Self {
+    /// What a provider offers; none where its token is too long to be kept.
+    pub fn new(offer: &Offer, keys: &Keys, now: Timestamp) -> Option<Self> {
+        let token = Some(offer.refresh.expose_secret()).filter(|token| token.len() <= LONGEST)?;
         // Whoever does not say it is asked every five minutes, and nobody more than once in one.
-        let lasting = Duration::from_secs(seconds.unwrap_or(300).clamp(60, 30 * 86_400));
-        Self { refresh, until: now.plus(lasting), failing: None }
+        let lasting = Duration::from_secs(offer.seconds.unwrap_or(300).clamp(60, 30 * 86_400));
+        let refresh = keys.conceal(BOUND, token.as_bytes());
+        Some(Self { refresh, until: now.plus(lasting), failing: None })
+    }
+
+    /// The same, left alone until then.
+    #[must_use]
+    pub fn resting(self, until: Timestamp) -> Self {
+        Self { until, ..self }
+    }
+
+    /// The same, about which the provider has been asked in vain since then.
+    #[must_use]
+    pub fn failing_since(self, since: Timestamp) -> Self {
+        Self { failing: Some(since), ..self }
+    }
+
+    /// The token, if one of our keys concealed it.
+    pub fn token(&self, keys: &Keys) -> Option<SecretString> {
+        Some(String::from_utf8(keys.reveal(BOUND, &self.refresh)?).ok()?.into())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::SecretBox;
+
     use super::*;
+    use crate::session::Key;
     use crate::session::notes::with_notes;
 
     #[test]
     fn what_is_noted_is_read_again_and_is_due_in_time() {
         let now = Timestamp::from_unix_millis(1_800_000_000_000);
-        let grant = Grant::new("a token".into(), Some(300), now);
+        let key = Key { id: "k".to_owned(), secret: SecretBox::new(vec![1; 32].into_boxed_slice()) };
+        let keys = Keys::new(&[key]);
+        let offer = Offer { refresh: "a token".into(), seconds: Some(300) };
+        let grant = Grant::new(&offer, &keys, now).expect("short enough");
         let noted = Noted {
             provider: "a".to_owned(),
             sub: Some("alice".to_owned()),
@@ -116,12 +144,15 @@ mod tests {
             grant: Some(Grant { failing: Some(now), ..grant }),
         };
         assert!(!format!("{noted:?}").contains("a token"));
+        let notes = noted.clone().notes();
+        assert!(notes.iter().all(|(_, text)| !text.contains("a token")), "stores are told nothing");
         let data = with_notes(&Data::default(), &noted.notes(), now);
         let read = Noted::read(&data, now).expect("there");
         assert_eq!((read.provider.as_str(), read.sub.as_deref(), read.sid), ("a", Some("alice"), None));
         assert!(read.id_token.is_none(), "nobody has room for that");
         let grant = read.grant.expect("there");
-        assert_eq!((grant.refresh.expose_secret(), grant.failing), ("a token", Some(now)));
+        let token = grant.token(&keys).expect("ours");
+        assert_eq!((token.expose_secret(), grant.failing), ("a token", Some(now)));
         let after = |seconds| now.plus(Duration::from_secs(seconds));
         assert!(!Noted::is_due(&data, after(299)) && Noted::is_due(&data, after(300)));
         assert!(!Noted::is_due(&Data::default(), now) && Noted::read(&Data::default(), now).is_none());
