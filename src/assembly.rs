@@ -18,6 +18,8 @@ use crate::gateway::access_log::{self, AccessLog};
 use crate::gateway::settings::Settings;
 use crate::gateway::watchers::Watchers;
 use crate::headers::OurCookies;
+use crate::login::oidc::Oidc;
+use crate::login::outside::OutsideError;
 use crate::login::replay::Shelf;
 use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
@@ -43,6 +45,9 @@ pub enum AssemblyError {
     /// Users.
     #[error(transparent)]
     Users(#[from] UsersError),
+    /// Logins elsewhere.
+    #[error("cannot ask the providers of `login.oidc`: {0}")]
+    Oidc(OutsideError),
     /// The access log's file.
     #[error("cannot open the access log: {0}")]
     AccessLog(io::Error),
@@ -209,8 +214,9 @@ fn settings(
     }
     let users_file = config.login.local.as_ref().and_then(|local| local.users_file.clone());
     let source = users_file.map(users_source);
+    let oidc = Oidc::new(config.login.oidc.clone()).map_err(AssemblyError::Oidc)?;
     let login = Login::new(config.login, &config.reserved_prefix, source, throttle.clone())?;
-    let login = Arc::new(login.with_shelf(shelf.clone()));
+    let login = Arc::new(login.with_shelf(shelf.clone()).with_oidc(oidc));
     let our_cookies = OurCookies::new(&config.session.cookie.name, &OWN_COOKIES);
     Ok(Arc::new(Settings {
         our_cookies,

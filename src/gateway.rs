@@ -20,6 +20,7 @@ mod own_pages;
 pub mod pages;
 pub mod record;
 pub mod refusal;
+mod renewal;
 mod request_id;
 pub mod settings;
 mod trail;
@@ -128,6 +129,8 @@ enum Unknown {
     Cookies(Presented),
     /// What the request says by itself, besides this visitor's session.
     Credentials(Visitor),
+    /// Whether the provider where this visitor logged in still lets them in.
+    Renewal(Visitor),
 }
 
 /// A request whose visitor is not known yet.

@@ -20,6 +20,7 @@ use crate::login::client_certificate::ClientCertificate;
 use crate::login::desk::Desk;
 use crate::login::ldap::Ldap;
 use crate::login::local::Local;
+use crate::login::oidc::Oidc;
 use crate::login::page::{Page, Pages, View};
 use crate::login::passwords::{Method as PasswordMethod, Passwords};
 use crate::login::replay::{Kept, ReplaySettings, Shelf};
@@ -48,11 +49,13 @@ pub mod issuer;
 pub mod ldap;
 pub mod local;
 pub mod looks;
+pub mod oidc;
 pub mod outside;
 pub mod page;
 pub mod password;
 pub mod passwords;
 mod remembered;
+mod renewal;
 pub mod replay;
 pub mod settings;
 pub mod target;
@@ -104,6 +107,7 @@ pub struct Login {
     passwords: Option<Arc<Passwords>>,
     vouchers: Vouchers,
     outer: Option<trusted_header::Settings>,
+    oidc: Oidc,
     pages: Pages,
     /// For how long browsers remember a user name, where people want that.
     remember_name: Duration,
@@ -162,6 +166,7 @@ impl Login {
             passwords,
             vouchers,
             outer,
+            oidc: Oidc::default(),
             pages,
             remember_name,
             replay,
@@ -191,7 +196,19 @@ impl Login {
 
     /// Whether there is a page where people can prove who they are, here or at an application.
     pub fn has_entrance(&self) -> bool {
-        self.passwords.is_some() || !self.applications.is_empty() || self.vouchers.is_empty()
+        let elsewhere = !self.oidc.providers().is_empty() || !self.applications.is_empty();
+        self.has_form() || elsewhere || self.vouchers.is_empty()
+    }
+
+    /// The same, with providers where people can log in.
+    #[must_use]
+    pub fn with_oidc(self, oidc: Oidc) -> Self {
+        Self { oidc, ..self }
+    }
+
+    /// Whether people can log in on a page of ours.
+    fn has_form(&self) -> bool {
+        self.passwords.is_some()
     }
 
     /// How often the people who may log in have changed since the start.
@@ -299,8 +316,13 @@ impl Login {
     pub async fn answer(&self, ask: Ask<'_>, sessions: &Sessions, now: Timestamp) -> Reply {
         let language = Language::choose(self.languages, ask.fields.text("accept-language"));
         let desk = Desk { login: self, ask: &ask, sessions, language, now };
+        if let Some((page, name)) = ask.path.trim_start_matches('/').split_once('/')
+            && let Some(reply) = desk.at_provider(page, name).await
+        {
+            return reply;
+        }
         match (ask.path.trim_start_matches('/'), ask.method) {
-            ("login", &(Method::GET | Method::HEAD)) => desk.login_page(),
+            ("login", &(Method::GET | Method::HEAD)) => desk.login_page().await,
             ("login", &Method::POST) => desk.sign_in().await,
             ("logout", &(Method::GET | Method::HEAD)) => desk.logout_page(StatusCode::OK, None),
             ("logout", &Method::POST) => desk.sign_out().await,

@@ -37,6 +37,7 @@ pub mod keeper;
 pub mod keys;
 pub mod lifetime;
 pub mod memory;
+mod noted;
 pub mod notes;
 pub mod origin;
 mod people;

@@ -22,6 +22,7 @@ pub use login::{
     ApplicationLogin, ApplicationLogout, FailureAnswer, GroupsFrom, Local, Login, LoginLanguage, Logo,
     Secret, SuccessAnswer, Throttle, User, UserFrom,
 };
+pub use oidc::{ClientAuthWord, Oidc, OidcAllow, OidcClaims};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
 pub use redis::{Redis, RedisMode};
 pub use route::{EncodedSlash, Route, RouteSession};
@@ -37,6 +38,7 @@ mod django;
 mod identity;
 mod ldap;
 mod login;
+mod oidc;
 mod operation;
 mod redis;
 mod route;

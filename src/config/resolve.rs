@@ -26,6 +26,7 @@ mod ldap;
 mod listen;
 pub(super) mod login;
 mod looks;
+mod oidc;
 mod people;
 mod public_url;
 mod redis;
@@ -115,6 +116,13 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
     login.applications = application::resolve(context, &file.login.upstream, &routes, session.store);
+    let around = oidc::Surroundings {
+        public_url: public_url.as_ref(),
+        listeners: &listeners,
+        store: session.store,
+        others: login.has_others_than_oidc() || routes.iter().any(|route| route.session.may_log_in()),
+    };
+    login.oidc = oidc::resolve(context, &file.login.oidc, &around);
     people::check(context, file, &routes, &login, session.store);
     let storage = storage::resolve(context, &file.session, session.store);
     let own_tls = listeners.iter().any(|listener| listener.tls.is_some());

@@ -77,7 +77,7 @@ impl Gateway {
                 let uses = route.is_none_or(|route| route.activity);
                 let visitor = self.visitor_of(&shown, &memo, now, uses).await?;
                 match self.vouched(&inbound, visitor, now, &mut Trail::default()).await {
-                    Ok(visitor) => visitor,
+                    Ok(visitor) => self.renewed(visitor, now).await,
                     Err(refusal) => return Ok(self.turned_down(refusal, &asker, record)),
                 }
             }

@@ -42,6 +42,9 @@ impl Gateway {
             }
             vouchers.clean(&mut approach.inbound.fields);
         }
+        if visitor.guest().is_none() && self.settings.login.is_due(&visitor, now) {
+            return Ok(Course::Approach(Box::new(approach), Unknown::Renewal(visitor)));
+        }
         self.admit(approach, visitor, now, trail, record).map(Course::Forward)
     }
 
@@ -55,11 +58,11 @@ impl Gateway {
     ) -> Result<Visitor, Refusal> {
         let visitor = match unknown {
             Unknown::Cookies(shown) => self.enquire(approach, &shown, now, trail).await?,
-            Unknown::Credentials(visitor) => visitor,
+            Unknown::Credentials(visitor) | Unknown::Renewal(visitor) => visitor,
         };
         let visitor = self.vouched(&approach.inbound, visitor, now, trail).await?;
         self.settings.login.vouchers().clean(&mut approach.inbound.fields);
-        Ok(visitor)
+        Ok(self.renewed(visitor, now).await)
     }
 
     /// The visitor, or a guest in their place where the request says who is asking.

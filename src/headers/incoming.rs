@@ -53,17 +53,15 @@ pub fn incoming(response: &mut ResponseHead, our_cookies: &OurCookies) -> Option
 /// Names of cookies that only the gateway may set.
 #[derive(Clone, Debug, Default)]
 pub struct OurCookies {
-    /// Each of these.
+    /// Each of these, and these with a dot and more behind them.
     names: Vec<String>,
-    /// And these with a dot and a number behind them.
-    numbered: String,
 }
 
 impl OurCookies {
-    /// The session's cookie, whose pieces may be numbered, and others.
+    /// The session's cookie, whose pieces are numbered, and others.
     pub fn new(session: &str, others: &[&str]) -> Self {
         let names = std::iter::once(session).chain(others.iter().copied());
-        Self { names: names.map(str::to_owned).collect(), numbered: format!("{session}.") }
+        Self { names: names.map(str::to_owned).collect() }
     }
 
     /// Whether a `Set-Cookie` value sets one of them. A cookie without a name counts by its value, since browsers send
@@ -72,9 +70,10 @@ impl OurCookies {
         let pair = set_cookie.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
         let pair = pair.strip_prefix(b"=").unwrap_or(pair).trim_ascii_start();
         let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii_end();
-        let starts = name.get(..self.numbered.len());
-        let numbered = starts.is_some_and(|start| start.eq_ignore_ascii_case(self.numbered.as_bytes()));
-        numbered || self.names.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
+        self.names.iter().any(|ours| {
+            let (start, rest) = name.split_at(name.len().min(ours.len()));
+            start.eq_ignore_ascii_case(ours.as_bytes()) && (rest.is_empty() || rest.starts_with(b"."))
+        })
     }
 }
 

@@ -25,6 +25,7 @@ use crate::session::sign::Arrival;
 use crate::session::store::StoreError;
 use crate::session::{Sessions, Ticket};
 
+mod elsewhere;
 mod guest;
 mod replay;
 mod sessions;
@@ -41,9 +42,12 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    pub(super) fn login_page(&self) -> Reply {
+    pub(super) async fn login_page(&self) -> Reply {
         let query = self.ask.query.unwrap_or_default().as_bytes();
         let target = field(query, "return").unwrap_or_default();
+        if let Some(straight_on) = self.straight_on(&target).await {
+            return straight_on;
+        }
         let words = self.language.words();
         let visitor = self.ask.visitor;
         let signed_in = visitor.session().zip(visitor.identity());
@@ -65,7 +69,7 @@ impl Desk<'_> {
 
     /// The form, with a token for this browser; `view` says the rest.
     fn login_form(&self, status: StatusCode, view: &View<'_>) -> Reply {
-        if self.login.passwords.is_none() {
+        if !self.login.has_form() && self.login.oidc.providers().is_empty() {
             let elsewhere = self.login.entrance_at(view.target, Some(self.ask.host));
             if !elsewhere.starts_with(&self.login.prefix) {
                 return Reply::see_other(&elsewhere);
@@ -74,10 +78,13 @@ impl Desk<'_> {
         }
         let shown = Nonce::shown(self.ask.fields, self.ask.secure);
         let nonce = shown.unwrap_or_else(|| Nonce::fresh(self.ask.secure));
+        let target = return_target(view.target, &self.login.prefix);
         let view = View {
             heading: self.language.words().sign_in,
             token: &nonce.token(self.sessions.keys()),
-            target: return_target(view.target, &self.login.prefix),
+            target,
+            offer_password: self.login.has_form(),
+            places: &self.places(target),
             signed_in_as: self.ask.visitor.identity().map(Identity::user),
             offer_remember: self.sessions.can_remember(),
             offer_name: !self.login.remember_name.is_zero(),
@@ -97,7 +104,7 @@ impl Desk<'_> {
         if let Some(exchanged) = self.exchange().await {
             return exchanged;
         }
-        let Some(passwords) = &self.login.passwords else { return self.login_page() };
+        let Some(passwords) = &self.login.passwords else { return self.login_page().await };
         if let Some(refused) = self.refuse_foreign() {
             return refused;
         }
@@ -216,7 +223,7 @@ impl Desk<'_> {
         }
         let signed_in = self.ask.visitor.session().zip(self.ask.visitor.identity());
         let Some((session, identity)) = signed_in else {
-            let offer_login = self.login.passwords.is_some() || !self.login.applications.is_empty();
+            let offer_login = self.login.has_entrance();
             let (heading, note) = (words.sign_out, Some(words.signed_out));
             let view = View { heading, note, offer_login, ..View::default() };
             return self.login.pages.show(Page::Notice, status, self.language, &view);
@@ -248,7 +255,7 @@ impl Desk<'_> {
         }
         let everywhere = field(self.ask.form, "everywhere").is_some();
         match self.leave(session, if everywhere { Scope::All } else { Scope::This }).await {
-            Ok(tickets) => self.left(&target, &tickets),
+            Ok(tickets) => self.left(&self.way_out(session).await.unwrap_or(target), &tickets),
             Err(reply) => *reply,
         }
     }

@@ -22,14 +22,20 @@ pub const NAME_COOKIES: [&str; 2] = ["__Host-cloakroom-user", "cloakroom-user"];
 /// Names of the cookie that binds a request that waits for a login to its browser, over TLS and in plain text.
 pub const REPLAY_COOKIES: [&str; 2] = ["__Host-cloakroom-replay", "cloakroom-replay"];
 
-/// All cookies of the login pages: none is ever passed on to an upstream, and none is an upstream's to set.
-pub const OWN_COOKIES: [&str; 6] = [
+/// What the cookies of logins under way elsewhere begin with, over TLS and in plain text; a dot and more follow.
+pub const STUB_COOKIES: [&str; 2] = ["__Host-cloakroom-oidc", "cloakroom-oidc"];
+
+/// All cookies of the login pages, which may have a dot and more behind their names: none is ever passed on to an upstream,
+/// and none is an upstream's to set.
+pub const OWN_COOKIES: [&str; 8] = [
     NONCE_COOKIES[0],
     NONCE_COOKIES[1],
     NAME_COOKIES[0],
     NAME_COOKIES[1],
     REPLAY_COOKIES[0],
     REPLAY_COOKIES[1],
+    STUB_COOKIES[0],
+    STUB_COOKIES[1],
 ];
 
 /// Characters of a nonce: 32 bytes in base64url.

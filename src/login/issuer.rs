@@ -22,8 +22,11 @@ use crate::login::token::{Claims, KeySet, TokenError, Wanted, verify};
 /// Metadata and keys are asked for anew after so long, while the old ones are in use.
 const OLD: Duration = Duration::from_secs(3600);
 
-/// An unknown key, or a failure: not asked again before.
+/// Because of an unknown key, what is known is asked for anew only so often: keys change seldom, and anybody can make one up.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// After a failure it is not asked before that.
+const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 /// What an issuer says of itself; what is not said here does not matter to us.
 #[derive(Clone, Debug, Deserialize)]
@@ -118,8 +121,17 @@ pub struct Issuer {
     source: KeySource,
     outside: Outside,
     known: ArcSwapOption<Known>,
-    /// When it was last asked in vain; held while it is being asked.
-    failed: Mutex<Option<Instant>>,
+    /// Held while it is being asked.
+    asked: Mutex<Asked>,
+}
+
+/// When it was asked.
+#[derive(Debug, Default)]
+struct Asked {
+    /// Last, if it was in vain.
+    failed: Option<Instant>,
+    /// For something newer than what was known.
+    again: Option<Instant>,
 }
 
 impl Issuer {
@@ -133,7 +145,7 @@ impl Issuer {
             KeySource::Discovery | KeySource::At(_) => None,
         };
         let known = ArcSwapOption::new(known);
-        Self { name: name.to_owned(), source, outside, known, failed: Mutex::default() }
+        Self { name: name.to_owned(), source, outside, known, asked: Mutex::default() }
     }
 
     /// Its own word for itself.
@@ -199,7 +211,7 @@ impl Issuer {
     }
 
     async fn ask_now(&self, newer_than: Option<&Arc<Known>>) -> Result<Arc<Known>, IssuerError> {
-        let mut failed = self.failed.lock().await;
+        let mut asked = self.asked.lock().await;
         // Somebody else may have asked while we waited.
         let known = self.known();
         if let Some(known) =
@@ -207,12 +219,13 @@ impl Issuer {
         {
             return Ok(Arc::clone(known));
         }
-        let lately = |then: Instant| then.elapsed() < AGAIN;
-        if failed.is_some_and(lately) || known.is_some_and(|known| lately(known.since)) {
+        let failed = asked.failed.is_some_and(|then| then.elapsed() < AFTER_FAILURE);
+        if failed || known.is_some() && asked.again.is_some_and(|then| then.elapsed() < AGAIN) {
             return Err(IssuerError::Lately(self.name.clone()));
         }
+        asked.again = known.is_some().then(Instant::now);
         let fetched = self.fetch().await;
-        *failed = fetched.is_err().then(Instant::now);
+        asked.failed = fetched.is_err().then(Instant::now);
         let known = Arc::new(fetched?);
         self.known.store(Some(known.clone()));
         Ok(known)
@@ -343,7 +356,7 @@ mod tests {
         let issuer = server.issuer();
         assert!(matches!(issuer.ask().await, Err(IssuerError::Outside { what: "metadata", .. })));
         assert!(matches!(issuer.ask().await, Err(IssuerError::Lately(_))), "it failed a moment ago");
-        *issuer.failed.lock().await = None;
+        issuer.asked.lock().await.failed = None;
         server.answer(
             METADATA,
             json!({ "issuer": server.address, "jwks_uri": format!("{}/keys", server.address) }),
@@ -352,14 +365,12 @@ mod tests {
         let known = issuer.ask().await.expect("there");
         assert_eq!((format!("{:?}", known.keys), server.asked()), ("KeySet(k1)".to_owned(), 3));
         issuer.ask().await.expect("there");
-        assert!(issuer.ask_again(&known).await.is_none(), "an unknown key does not make it ask at once");
-        assert_eq!(server.asked(), 3);
-
         server.answer("/keys", keys("k2"));
-        issuer.known.store(Some(aged(&known, 11)));
-        let now = issuer.known().expect("there");
-        let newer = issuer.ask_again(&now).await.expect("asked");
-        assert_eq!(format!("{:?}", newer.keys), "KeySet(k2)");
+        let newer = issuer.ask_again(&known).await.expect("asked at once: keys may have changed");
+        assert_eq!((format!("{:?}", newer.keys), server.asked()), ("KeySet(k2)".to_owned(), 5));
+        assert!(issuer.ask_again(&newer).await.is_none(), "and not for every unknown key");
+        assert!(issuer.ask_again(&known).await.is_some(), "what is newer is there already");
+        assert_eq!(server.asked(), 5);
     }
 
     #[tokio::test]

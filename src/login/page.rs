@@ -137,6 +137,12 @@ pub struct View<'a> {
     pub offer_back: bool,
     /// A request that waits for its login.
     pub waiting: Option<&'a Waiting>,
+    /// Whether there is a form for name and password.
+    pub offer_password: bool,
+    /// The places where one can sign in.
+    pub places: &'a [Place],
+    /// What leads on to the target.
+    pub lead_on: Option<&'a str>,
 }
 
 /// A request that waits for its login, as the page says it.
@@ -154,6 +160,15 @@ pub struct Waiting {
     pub kind: String,
     /// Where its form goes: to the address it is for, so that the answer stands there.
     pub action: String,
+}
+
+/// A place where one can sign in.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// What stands on the button.
+    pub label: String,
+    /// Where it leads, below the prefix.
+    pub path: String,
 }
 
 /// One of somebody's own sessions.
@@ -324,6 +339,9 @@ impl View<'_> {
             offer_login => self.offer_login,
             offer_back => self.offer_back,
             request => self.waiting.map(Waiting::for_templates),
+            offer_password => self.offer_password,
+            places => self.places.iter().map(Place::for_templates).collect::<Vec<_>>(),
+            lead_on => self.lead_on,
         }
     }
 }
@@ -338,6 +356,12 @@ impl Waiting {
             kind => self.kind.as_str(),
             action => self.action.as_str(),
         }
+    }
+}
+
+impl Place {
+    fn for_templates(&self) -> Value {
+        context! { label => self.label.as_str(), path => self.path.as_str() }
     }
 }
 

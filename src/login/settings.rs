@@ -13,6 +13,8 @@ use crate::login::upstream::Application;
 
 use crate::login::{basic, client_certificate, trusted_header};
 
+use crate::login::oidc::settings::OidcSettings;
+
 /// `login:`
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -32,6 +34,8 @@ pub struct Settings {
     pub trusted_header: Option<trusted_header::Settings>,
     /// `login.client_certificate`, when configured.
     pub client_certificate: Option<client_certificate::Settings>,
+    /// `login.oidc`
+    pub oidc: OidcSettings,
     /// `login.throttle`.
     pub throttle: ThrottleSettings,
     /// `login.replay_body` and its like.
@@ -40,6 +44,15 @@ pub struct Settings {
     pub applications: Vec<Application>,
     /// `login.pages_dir` and `login.logo`.
     pub looks: Looks,
+}
+
+impl Settings {
+    /// Whether people can come in by another way than a provider of `login.oidc`.
+    pub fn has_others_than_oidc(&self) -> bool {
+        let passwords = self.local.is_some() || self.ldap.is_some();
+        let vouched = self.trusted_header.is_some() || self.client_certificate.is_some();
+        passwords || vouched || !self.applications.is_empty()
+    }
 }
 
 impl Default for Settings {
@@ -53,6 +66,7 @@ impl Default for Settings {
             basic: None,
             trusted_header: None,
             client_certificate: None,
+            oidc: OidcSettings::default(),
             throttle: ThrottleSettings::default(),
             replay: ReplaySettings::default(),
             applications: Vec::new(),

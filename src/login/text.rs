@@ -10,6 +10,7 @@ use crate::login::Languages;
 use crate::login::circle::obstacle::Obstacle;
 use crate::session::record::EndReason;
 
+pub mod elsewhere;
 mod english;
 mod korean;
 
@@ -84,7 +85,7 @@ pub struct Words {
     /// Nobody can sign in here.
     pub(super) login_elsewhere: &'static str,
     pub(super) problem: &'static str,
-    sign_in_again: &'static str,
+    pub(super) sign_in_again: &'static str,
     stay: &'static str,
     signed_in_as: &'static str,
     pub(super) your_sessions: &'static str,
@@ -144,6 +145,7 @@ pub struct Words {
     evicted: &'static str,
     theft: &'static str,
     disabled: &'static str,
+    pub(super) elsewhere: elsewhere::Elsewhere,
 }
 
 /// What is said where a login goes round in circles: what stands in the way of the cookie.

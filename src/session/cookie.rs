@@ -47,15 +47,14 @@ impl fmt::Debug for Shown {
     }
 }
 
-/// Cuts every cookie called exactly `name` out of the `Cookie` fields, and those called like one of `others`, whose
-/// values nobody asks for.
+/// Cuts every cookie called exactly `name` out of the `Cookie` fields, and those called like one of `others`, or so with a
+/// dot and more behind it, whose values nobody asks for.
 ///
 /// Several fields (HTTP/2 sends crumbs, RFC 9113, section 8.2.3) become one, joined by `; `. Of the bytes between other
 /// cookies only the separator of a cut one goes; a field with nothing left goes too.
 pub fn take(fields: &mut Fields, name: &str, others: &[&str]) -> Shown {
     let mut shown = Shown::default();
-    let goes =
-        |pair| value_of(pair, name).is_some() || others.iter().any(|other| value_of(pair, other).is_some());
+    let goes = |pair| value_of(pair, name).is_some() || others.iter().any(|other| is_called(pair, other));
     let (mut count, mut room, mut any) = (0, 0, false);
     for field in fields.get_all("cookie") {
         count += 1;
@@ -132,6 +131,13 @@ fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let value = pair[start..].strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
     let end = value.iter().rposition(blank).map_or(0, |last| last + 1);
     Some(&value[..end])
+}
+
+/// Whether the pair is called so, or so with a dot and more behind it.
+fn is_called(pair: &[u8], name: &str) -> bool {
+    let start = pair.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(pair.len());
+    let rest = pair[start..].strip_prefix(name.as_bytes());
+    rest.is_some_and(|rest| rest.starts_with(b"=") || rest.starts_with(b".") && rest.contains(&b'='))
 }
 
 #[cfg(test)]

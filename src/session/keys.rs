@@ -31,6 +31,7 @@ pub struct Keys {
     signing: Vec<Derived>,
     session: Arc<Sealing>,
     snapshot: Sealing,
+    concealed: Sealing,
 }
 
 struct Derived {
@@ -52,6 +53,7 @@ impl Keys {
             signing: secrets.iter().map(Derived::new).collect(),
             session: Arc::new(Sealing::new(&secrets, b"cloakroom/1 sealed session")),
             snapshot: Sealing::new(&secrets, b"cloakroom/1 snapshot"),
+            concealed: Sealing::new(&secrets, b"cloakroom/1 concealed"),
         }
     }
 
@@ -63,6 +65,17 @@ impl Keys {
     /// What seals the file that sessions wait in while the gateway is down.
     pub(in crate::session) fn snapshot(&self) -> &Sealing {
         &self.snapshot
+    }
+
+    /// A text that nobody else can read or make, to travel with somebody: `base64url(nonce ‖ sealed ‖ tag)`. It is revealed
+    /// again only where the same is said of what it is `bound` to.
+    pub fn conceal(&self, bound: &[u8], text: &[u8]) -> String {
+        self.concealed.conceal(bound, text)
+    }
+
+    /// The text again, if one of our keys concealed it.
+    pub fn reveal(&self, bound: &[u8], concealed: &str) -> Option<Vec<u8>> {
+        self.concealed.reveal(bound, concealed)
     }
 
     /// The cookie value for an id: `base64url(id ‖ MAC(id))`, always [`VALUE_LENGTH`] characters.

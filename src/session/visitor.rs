@@ -117,6 +117,12 @@ impl Visitor {
         self.session.as_ref()
     }
 
+    /// The same once their session has ended.
+    #[must_use]
+    pub fn signed_out(self, reason: EndReason) -> Self {
+        Self { session: None, ended: Some(reason), due: false, ..self }
+    }
+
     /// Why the session they were logged in to is no more, where that is known.
     pub fn ended(&self) -> Option<EndReason> {
         self.ended

@@ -40,6 +40,9 @@ mod fresh_login;
 mod login;
 mod login_circle;
 mod login_pages;
+mod oidc;
+mod oidc_logout;
+mod oidc_refresh;
 mod own_sessions;
 mod proof;
 mod remembered_name;
@@ -53,6 +56,7 @@ mod sessions;
 mod config;
 mod config_access;
 mod config_example;
+mod config_oidc;
 mod config_sessions;
 
 mod command_line;

@@ -11,13 +11,16 @@ pub use browser::Browser;
 pub use gateway::{PASSWORD, TestGateway};
 pub use http2::{Http2, RawHttp2};
 pub use message::{Message, Reader};
+pub use provider::Provider;
 pub use raw::Raw;
 pub use upstream::{Conversation, EchoUpstream};
 
 mod browser;
 mod gateway;
 pub mod http2;
+pub mod log;
 mod message;
+pub mod provider;
 mod raw;
 mod upstream;
 

@@ -13,6 +13,7 @@ use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ldap::Ldap;
+use super::oidc::Oidc;
 use super::{Basic, ClientCertificate, TrustedHeader};
 use crate::config::brief::{Brief, FromWord};
 use crate::config::units::{Duration, Rate, Size, Switch};
@@ -45,6 +46,8 @@ pub struct Login {
     pub trusted_header: Option<TrustedHeader>,
     /// Certificates of clients.
     pub client_certificate: Option<ClientCertificate>,
+    /// Providers where people log in by OpenID Connect.
+    pub oidc: Vec<Oidc>,
     /// How many wrong passwords are allowed.
     pub throttle: Throttle,
     /// The largest body of a request that waits for its login and is then offered to be sent; `0` keeps none.
@@ -72,6 +75,7 @@ impl Default for Login {
             basic: None,
             trusted_header: None,
             client_certificate: None,
+            oidc: Vec::new(),
             throttle: Throttle::default(),
             replay_body: Size(64 << 10),
             replay_total: Size(16 << 20),

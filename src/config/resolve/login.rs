@@ -14,6 +14,7 @@ use crate::config::brief::Brief;
 use crate::config::file::{Login, LoginLanguage, Secret, User};
 use crate::config::users;
 use crate::identity::Identity;
+use crate::login::oidc::settings::OidcSettings;
 use crate::login::replay::ReplaySettings;
 use crate::login::{Languages, LocalSettings, LocalUser, Settings, ThrottleSettings};
 
@@ -65,6 +66,7 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
         basic: None,
         trusted_header: None,
         client_certificate: None,
+        oidc: OidcSettings::default(),
         throttle: ThrottleSettings {
             per_user: (given.throttle.per_user.0, given.throttle.per_user.1),
             per_ip: (given.throttle.per_ip.0, given.throttle.per_ip.1),

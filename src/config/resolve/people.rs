@@ -26,9 +26,10 @@ pub(super) fn check(
         Some(local) => (local.users.as_slice(), local.users_file.is_some()),
         None => (&[] as &[LocalUser], false),
     };
-    // Nor does the configuration say who is in a directory, or comes by way of a proxy or with a certificate.
+    // Nor does the configuration say who is in a directory, at a provider, or comes by way of a proxy or with a certificate.
     let vouched = login.trusted_header.is_some() || login.client_certificate.is_some();
-    let has_others = has_file || login.ldap.is_some() || vouched;
+    let at_provider = !login.oidc.providers.is_empty();
+    let has_others = has_file || login.ldap.is_some() || vouched || at_provider;
     if !users.is_empty() && !has_others {
         let names: BTreeSet<&str> = users.iter().map(|user| user.name.as_str()).collect();
         let groups: BTreeSet<&str> =
@@ -41,8 +42,8 @@ pub(super) fn check(
             });
         }
     }
-    // People may log in elsewhere: at a Django site, on a page of an application, or before they come here.
-    let elsewhere = vouched || store == StoreKind::Django || !login.applications.is_empty();
+    // People may log in elsewhere: at a provider or a Django site, on a page of an application, or before they come here.
+    let elsewhere = vouched || at_provider || store == StoreKind::Django || !login.applications.is_empty();
     if elsewhere || routes.iter().any(|route| route.session.may_log_in()) {
         return;
     }

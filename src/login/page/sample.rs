@@ -2,7 +2,7 @@
 //!
 //! Comes in: nothing. Goes out: a page with everything on it, and one with as little as there can be. Never shown to anybody.
 
-use super::{Row, View, Waiting};
+use super::{Place, Row, View, Waiting};
 
 /// The token of all forms.
 pub(super) const TOKEN: &str = "sample-token";
@@ -10,18 +10,19 @@ pub(super) const TOKEN: &str = "sample-token";
 /// A page, with what it borrows.
 pub(super) struct Sample {
     rows: Vec<Row>,
+    places: Vec<Place>,
     waiting: Waiting,
     is_full: bool,
 }
 
 /// Everything is there.
 pub(super) fn full() -> Sample {
-    Sample { rows: vec![row()], waiting: waiting(), is_full: true }
+    Sample { rows: vec![row()], places: vec![place()], waiting: waiting(), is_full: true }
 }
 
 /// Nothing is there that may be missing.
 pub(super) fn bare() -> Sample {
-    Sample { rows: Vec::new(), waiting: waiting(), is_full: false }
+    Sample { rows: Vec::new(), places: Vec::new(), waiting: waiting(), is_full: false }
 }
 
 impl Sample {
@@ -49,6 +50,9 @@ impl Sample {
             offer_login: is_full,
             offer_back: is_full,
             waiting: Some(&self.waiting),
+            offer_password: true,
+            places: &self.places,
+            lead_on: is_full.then_some("Go on"),
         }
     }
 }
@@ -66,6 +70,10 @@ fn row() -> Row {
         name: some(),
         token: TOKEN.to_owned(),
     }
+}
+
+fn place() -> Place {
+    Place { label: "text".to_owned(), path: "/login/text".to_owned() }
 }
 
 fn waiting() -> Waiting {

@@ -2,6 +2,7 @@
 //!
 //! Comes in: nothing. Goes out: the words. Never a sentence put together from pieces.
 
+use super::elsewhere::ENGLISH;
 use super::{Again, Ago, Circle, Words};
 
 pub(super) const WORDS: Words = Words {
@@ -84,4 +85,5 @@ pub(super) const WORDS: Words = Words {
     evicted: "You were signed out because the server ran out of room.",
     theft: "You were signed out because somebody else may have used your session.",
     disabled: "You were signed out because your account is no longer active.",
+    elsewhere: ENGLISH,
 };

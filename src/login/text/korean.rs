@@ -2,6 +2,7 @@
 //!
 //! Comes in: nothing. Goes out: the words, in the polite form. Never a sentence put together from pieces.
 
+use super::elsewhere::KOREAN;
 use super::{Again, Ago, Circle, Words};
 
 pub(super) const WORDS: Words = Words {
@@ -84,4 +85,5 @@ pub(super) const WORDS: Words = Words {
     evicted: "서버의 저장 공간이 부족하여 로그아웃되었습니다.",
     theft: "다른 사람이 세션을 사용했을 수 있어 로그아웃되었습니다.",
     disabled: "계정이 비활성화되어 로그아웃되었습니다.",
+    elsewhere: KOREAN,
 };
