@@ -51,6 +51,7 @@ mod config_sessions;
 mod command_line;
 mod program;
 
+mod access_docs;
 mod examples;
 
 mod tidy;

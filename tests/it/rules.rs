@@ -116,7 +116,7 @@ fn over_a_unix_socket_no_network_is_near_and_none_is_far() {
         stream.write_all(request.as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("answered");
-        assert!(answer.starts_with(&format!("HTTP/1.0 {expected}")), "{target}: {answer}");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{target}: {answer}");
     }
 }
 
