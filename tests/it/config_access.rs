@@ -259,6 +259,6 @@ fn networks_are_warned_of_where_no_client_has_an_address() {
         )
     };
     let warnings = warned(&listening("'unix:/run/x.sock'"));
-    assert!(warnings.len() == 1 && warnings[0].starts_with("4:67 this never holds"), "{warnings:?}");
+    assert!(warnings.len() == 1 && warnings[0].starts_with("4:63 this never holds"), "{warnings:?}");
     assert_eq!(warned(&listening("'unix:/run/x.sock', '127.0.0.1:80'")), [""; 0]);
 }
