@@ -29,7 +29,9 @@ mod desk;
 mod facts;
 pub mod form;
 pub mod guard;
+pub mod issuer;
 pub mod local;
+pub mod outside;
 pub mod page;
 pub mod password;
 mod remembered;
@@ -37,6 +39,7 @@ pub mod settings;
 pub mod target;
 pub mod text;
 pub mod throttle;
+pub mod token;
 pub mod users;
 
 pub use facts::facts;
