@@ -12,8 +12,8 @@ upstream: http://127.0.0.1:9
 login: { local: { users_file: /dev/null } }
 ";
 
-/// What becomes of a request, in the words of the document.
-fn explained(yaml: &str, arguments: &str) -> &'static str {
+/// What `cloakroom explain` prints.
+fn printed(yaml: &str, arguments: &str) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_cloakroom"))
         .arg("explain")
         .args(arguments.split_whitespace())
@@ -26,7 +26,13 @@ fn explained(yaml: &str, arguments: &str) -> &'static str {
     let text = format!("{yaml}\n{BASE}");
     child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
     let output = child.wait_with_output().expect("the program ends");
-    let said = String::from_utf8(output.stdout).expect("text");
+    assert!(output.stderr.is_empty(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// What becomes of a request, in the words of the document.
+fn explained(yaml: &str, arguments: &str) -> &'static str {
+    let said = printed(yaml, arguments);
     let answers = [
         ("the application receives:", "passes"),
         ("a fresh login is needed", "log in again"),
@@ -34,7 +40,7 @@ fn explained(yaml: &str, arguments: &str) -> &'static str {
         ("answer    403", "403"),
     ];
     let found = answers.iter().find(|(part, _)| said.contains(part));
-    found.unwrap_or_else(|| panic!("{arguments}: {said}{}", String::from_utf8_lossy(&output.stderr))).1
+    found.unwrap_or_else(|| panic!("{arguments}: {said}")).1
 }
 
 /// The blocks of code in a language, each with where it begins.
@@ -59,6 +65,21 @@ fn every_recipe_does_what_is_said_of_it() {
         }
     }
     assert!(count > 25, "{count}");
+}
+
+#[test]
+fn what_is_shown_of_the_command_is_what_it_prints() {
+    let (_, shown) = DOCUMENT.split_once("```\n$ cloakroom explain ").expect("it is shown");
+    let mut lines = shown.split("```").next().unwrap_or_default().lines();
+    let arguments = lines.next().expect("the command");
+    let (_, yaml) = blocks("yaml").pop().expect("the last recipe is about fresh logins");
+    let printed = printed(yaml, arguments);
+    let mut count = 0;
+    for line in lines.filter(|line| *line != "…") {
+        assert!(printed.lines().any(|told| told == line), "{line}\nis not in\n{printed}");
+        count += 1;
+    }
+    assert!(count > 4, "{count}");
 }
 
 #[test]
