@@ -10,7 +10,6 @@ use http::Method;
 use super::Asking;
 use super::members::{Names, Networks};
 use crate::clock::Timestamp;
-use crate::identity::Identity;
 
 /// Who may pass, beyond one word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,30 +119,29 @@ impl Condition {
 
     /// What this condition says of whoever is asking.
     pub fn judge(&self, asking: &Asking<'_>, now: Timestamp) -> Answer {
-        let person = |holds: &dyn Fn(&Identity) -> Answer| asking.identity.map_or(Answer::Login, holds);
-        match self {
-            Condition::Login => person(&|_| Answer::Yes),
-            Condition::People { users, groups } => {
-                person(&|who| (users.has(who.user()) || who.groups().any(|group| groups.has(group))).into())
-            }
-            Condition::Claim { name, values } => person(&|who| {
-                let mut claimed = who.claim(name).peekable();
-                if claimed.peek().is_none() {
-                    Answer::Unknown
-                } else {
-                    claimed.any(|value| values.has(value)).into()
-                }
-            }),
-            Condition::From(networks) => {
+        match (self, asking.identity) {
+            (Condition::From(networks), _) => {
                 asking.client.map_or(Answer::Unknown, |client| networks.contain(client).into())
             }
-            Condition::By(methods) => {
+            (Condition::By(methods), _) => {
                 asking.method.map_or(Answer::Unknown, |method| takes(methods, method).into())
             }
-            Condition::Within(within) => person(&|_| match asking.authenticated_at {
+            (_, None) => Answer::Login,
+            (Condition::Login, Some(_)) => Answer::Yes,
+            (Condition::People { users, groups }, Some(who)) => {
+                (users.has(who.user()) || who.groups().any(|group| groups.has(group))).into()
+            }
+            (Condition::Claim { name, values }, Some(who)) => {
+                let mut claimed = who.claim(name).peekable();
+                match claimed.peek() {
+                    None => Answer::Unknown,
+                    Some(_) => claimed.any(|value| values.has(value)).into(),
+                }
+            }
+            (Condition::Within(within), Some(_)) => match asking.authenticated_at {
                 Some(then) if now.since(then) <= *within => Answer::Yes,
                 _ => Answer::Stale(*within),
-            }),
+            },
         }
     }
 }

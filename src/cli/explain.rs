@@ -103,15 +103,12 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
     };
     line(text, "route", &describe(route));
     line(text, "access", &tree::in_a_line(&route.access));
-    let (session, note) = args.asker.session(config, now)?;
-    note.iter().for_each(|note| line(text, "note", note));
+    let (session, notes) = args.asker.session(config, now)?;
+    notes.iter().for_each(|note| line(text, "note", note));
     line(text, "visitor", &visitor(session.as_deref(), now));
     let method = request.method.clone();
     let asking = Asking::with(session.as_deref(), request.client.ip, &method);
-    if let Access::Only(rule) = &route.access {
-        let lines = tree::lines(rule, &asking, now);
-        lines.iter().enumerate().for_each(|(at, said)| line(text, if at == 0 { "rule" } else { "" }, said));
-    }
+    parts(text, &route.access, &asking, now);
     match route.access.admit(asking, now) {
         Err(denied) => {
             line(text, "answer", answer(denied));
@@ -124,11 +121,7 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
             let mut head = outgoing(request, route.strip_prefix.as_deref(), &pass, choice, &rules);
             add_proofs(&mut head.fields, config, route, pass.identity());
             line(text, "upstream", &format!("{} ({})", upstream.name, servers(upstream)));
-            text.push_str("the application receives:\n");
-            let _ = writeln!(text, "    {} {} HTTP/1.1", head.method, head.target);
-            for (name, value) in head.fields.iter() {
-                let _ = writeln!(text, "    {name}: {}", String::from_utf8_lossy(value));
-            }
+            received(text, &head);
             Ok(true)
         }
     }
@@ -141,6 +134,21 @@ fn add_proofs(fields: &mut Fields, config: &Config, route: &Route, identity: Opt
     }
     if config.assertion.is_some() && identity.is_some() {
         fields.append(assertion::NAME, "(signed for each request)");
+    }
+}
+
+fn parts(text: &mut String, access: &Access, asking: &Asking<'_>, now: Timestamp) {
+    let Access::Only(rule) = access else { return };
+    for (at, said) in tree::lines(rule, asking, now).iter().enumerate() {
+        line(text, if at == 0 { "rule" } else { "" }, said);
+    }
+}
+
+fn received(text: &mut String, head: &RequestHead) {
+    text.push_str("the application receives:\n");
+    let _ = writeln!(text, "    {} {} HTTP/1.1", head.method, head.target);
+    for (name, value) in head.fields.iter() {
+        let _ = writeln!(text, "    {name}: {}", String::from_utf8_lossy(value));
     }
 }
 

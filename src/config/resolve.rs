@@ -111,6 +111,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let upstreams = upstreams::resolve(context, file, &listeners);
     let reserved_prefix = routes::reserved_prefix(context, file.reserved_prefix.as_deref());
     let routes = routes::resolve(context, file, &upstreams, &reserved_prefix);
+    access::check_addresses(context, file, &listeners);
     let mut login = login::resolve(context, &file.login);
     credentials::resolve(context, file, &listeners, &mut login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));

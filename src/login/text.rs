@@ -120,7 +120,7 @@ pub struct Words {
     pub foreign: &'static str,
     /// There is no such page.
     pub not_found: &'static str,
-    /// The visitor is signed in, and may not see this.
+    /// The visitor may not see this, signed in or not.
     pub forbidden: &'static str,
     /// The application cannot be reached.
     pub unavailable: &'static str,

@@ -14,6 +14,14 @@ fn resolved(access: &str) -> Access {
     accepted(&rule(access)).routes[0].access.clone()
 }
 
+/// `line:column` of where this stands last in a text.
+fn place(text: &str, of: &str) -> String {
+    let at = text.rfind(of).unwrap_or_else(|| panic!("{of} stands nowhere in {text}"));
+    let line = text[..at].matches('\n').count() + 1;
+    let column = text[..at].chars().rev().take_while(|letter| *letter != '\n').count() + 1;
+    format!("{line}:{column}")
+}
+
 /// Warnings as `line:column message`.
 fn warned(text: &str) -> Vec<String> {
     let hash =
@@ -62,49 +70,48 @@ impl Simplified for Access {
 fn rules_that_can_never_hold_are_errors_with_place_and_remedy() {
     let apart = "leave out one of the two, or write them as entries of `any`";
     let taken = "leave out one of the two";
+    let apart = |what: &str| format!("this can never hold: no {what} is both here and on line 1 | {apart}");
+    let taken = format!("this can never hold: `not` takes away all that line 1 demands | {taken}");
     let cases = [
-        (
-            "{ all: [{ users: [alice] }, { users: [bob, eve] }] }",
-            format!("1:57 this can never hold: no user is both here and on line 1 | {apart}"),
-        ),
+        ("{ all: [{ users: [alice] }, { users: [bob, eve] }] }", "[bob", apart("user")),
         (
             "{ networks: [10.0.0.0/8], all: [{ networks: [192.168.0.0/16, 'fd00::/8'] }] }",
-            format!("1:73 this can never hold: no address is both here and on line 1 | {apart}"),
+            "[192",
+            apart("address"),
         ),
         (
             "{ users: [alice], methods: [GET], any: [{ methods: [POST] }] }",
-            format!("1:79 this can never hold: no method is both here and on line 1 | {apart}"),
+            "[POST",
+            apart("method"),
         ),
-        (
-            "{ groups: [staff], not: { groups: [ops, staff] } }",
-            format!("1:63 this can never hold: `not` takes away all that line 1 demands | {taken}"),
-        ),
+        ("{ groups: [staff], not: { groups: [ops, staff] } }", "[ops", taken.clone()),
         (
             "{ not: { networks: [10.0.0.0/8] }, all: [login, { networks: [10.1.0.0/16] }] }",
-            format!("1:89 this can never hold: `not` takes away all that line 1 demands | {taken}"),
+            "[10.0",
+            taken.clone(),
         ),
-        (
-            "{ claims: { d: [a] }, not: { claims: { d: [a, b] } } }",
-            format!("1:72 this can never hold: `not` takes away all that line 1 demands | {taken}"),
-        ),
+        ("{ claims: { d: [a] }, not: { claims: { d: [a, b] } } }", "[a, b]", taken.clone()),
         (
             "{ users: [alice], not: { any: [{ users: [bob] }, { users: [alice, eve] }] } }",
-            format!("1:88 this can never hold: `not` takes away all that line 1 demands | {taken}"),
+            "[alice, eve]",
+            taken.clone(),
         ),
         (
             "{ any: [{ groups: [staff], not: login }, login] }",
-            "1:66 this can never hold: nobody passes by not being logged in | leave it out; `optional` lets \
-             everybody pass"
+            "login },",
+            "this can never hold: nobody passes by not being logged in | leave it out; `optional` lets everybody pass"
                 .to_owned(),
         ),
-        ("{ within: 0s }", "1:41 no login is ever that fresh | write a duration such as `15m`".to_owned()),
+        ("{ within: 0s }", "0s", "no login is ever that fresh | write a duration such as `15m`".to_owned()),
         (
             "{ users: [alice], not: { within: 5m } }",
-            "1:64 nobody can be asked for an old login | write `within` outside of `not`".to_owned(),
+            "5m",
+            "nobody can be asked for an old login | write `within` outside of `not`".to_owned(),
         ),
     ];
-    for (access, expected) in cases {
+    for (access, here, expected) in cases {
         let said = said(&rule(access));
+        let expected = format!("{} {expected}", place(rule(access).lines().next().expect("the rule"), here));
         assert!(said.contains(&expected), "{access}\n{said:#?}\n{expected}");
     }
 }
@@ -137,9 +144,9 @@ fn an_alternative_that_can_never_hold_is_found_among_others_that_can() {
     assert_eq!(
         said(&text),
         [
-            "7:7 this can never hold: no address is both here and on line 4 | leave out one of the two, or write them \
+            "7:17 this can never hold: no address is both here and on line 4 | leave out one of the two, or write them \
              as entries of `any`",
-            "11:14 this can never hold: `not` takes away all that line 10 demands | leave out one of the two",
+            "11:23 this can never hold: `not` takes away all that line 10 demands | leave out one of the two",
         ]
     );
 }
@@ -156,7 +163,7 @@ fn an_empty_list_lets_nobody_pass_unnoticed() {
                 assert!(said.join("").contains("expected a list"), "{key}: {said:?}");
             } else {
                 let expected =
-                    format!("1:49 `{key}` without an entry lets nobody pass | add an entry, or leave it out");
+                    format!("1:45 `{key}` without an entry lets nobody pass | add an entry, or leave it out");
                 assert_eq!(said, [expected]);
             }
         }
@@ -172,26 +179,31 @@ fn an_empty_list_lets_nobody_pass_unnoticed() {
 
 #[test]
 fn mistakes_deep_in_a_rule_are_told_where_they_are() {
-    for (access, expected) in [
-        ("{ any: [{ user: [alice] }] }", "1:42 unknown key `user` | did you mean `users`?"),
-        ("{ any: [logn] }", "1:40 unknown value `logn` | did you mean `login`?"),
+    for (access, here, expected) in [
+        ("{ any: [{ user: [alice] }] }", "user", "unknown key `user` | did you mean `users`?"),
+        ("{ any: [logn] }", "logn", "unknown value `logn` | did you mean `login`?"),
         (
             "{ any: [public, { users: [alice] }] }",
-            "1:40 `public` lets everybody pass, whatever stands beside it | write `access: public`, or leave it out",
+            "public",
+            "`public` lets everybody pass, whatever stands beside it | write `access: public`, or leave it out",
         ),
-        ("{ not: { all: [{ within: 5 }] } }", "1:57 `5` has no unit | write `5s`, `5m` or `5h`"),
+        ("{ not: { all: [{ within: 5 }] } }", "5", "`5` has no unit | write `5s`, `5m` or `5h`"),
         (
             "{ all: [login, { networks: [10.0.0/8] }] }",
-            "1:60 `10.0.0/8` is not a network | write `10.0.0.0/8`, `fd00::/8` or an address",
+            "10.0.0/8",
+            "`10.0.0/8` is not a network | write `10.0.0.0/8`, `fd00::/8` or an address",
         ),
-        ("{ all: [login, { methods: [get] }] }", "1:59 methods are in upper case | write `GET`"),
-        ("{ claims: { a: { b: c } } }", "1:47 expected a word or a list of words, found a map"),
+        ("{ all: [login, { methods: [get] }] }", "get", "methods are in upper case | write `GET`"),
+        ("{ claims: { a: { b: c } } }", "{ b", "expected a word or a list of words, found a map"),
         (
             "[login]",
-            "1:32 expected `public`, `optional`, `login`, or a map of conditions such as `users` and `groups`, found a list",
+            "[login",
+            "expected `public`, `optional`, `login`, or a map of conditions such as `users` and `groups`, found a list",
         ),
     ] {
-        assert_eq!(said(&rule(access)), [expected], "{access}");
+        let text = with(&format!("routes: [{{ path: /, access: {access} }}]"));
+        let head = text.lines().next().expect("the rule");
+        assert_eq!(said(&text), [format!("{} {expected}", place(head, here))], "{access}");
     }
 }
 
@@ -206,8 +218,8 @@ fn a_method_that_never_comes_to_the_route_is_told() {
     assert_eq!(
         said(&text),
         [
-            "2:66 `POST` never comes here: `methods` of the route does not name it | add it there, or leave it out here",
-            "4:61 `GET` never comes here: `routes[1]` on line 3 takes it before this route | put the narrower route \
+            "2:67 `POST` never comes here: `methods` of the route does not name it | add it there, or leave it out here",
+            "4:62 `GET` never comes here: `routes[1]` on line 3 takes it before this route | put the narrower route \
              first; the first match wins",
         ]
     );
@@ -218,22 +230,35 @@ fn a_method_that_never_comes_to_the_route_is_told() {
 #[test]
 fn people_who_are_nobody_are_found_deep_in_a_rule() {
     let warnings = warned(&rule("{ any: [{ users: [alicia] }, { all: [login, { groups: [staff] }] }] }"));
-    assert_eq!(warnings, ["1:50 no user is called `alicia`", "1:86 no user is in the group `staff`"]);
+    assert_eq!(warnings, ["1:47 no user is called `alicia`", "1:84 no user is in the group `staff`"]);
 }
 
 #[test]
 fn a_rule_that_asks_nobody_to_log_in_says_so() {
     let warnings = warned(&rule("{ networks: [10.0.0.0/8], methods: [GET] }"));
-    assert_eq!(warnings, ["1:31 nobody has to log in for this: it looks at the request only"]);
+    assert_eq!(warnings, ["1:29 nobody has to log in for this: it looks at the request only"]);
     for meant in ["{ any: [{ networks: [10.0.0.0/8] }] }", "{ all: [login, { networks: [10.0.0.0/8] }] }"] {
         assert_eq!(warned(&rule(meant)), [""; 0]);
     }
     assert_eq!(
         warned(&rule("{ all: [login, { networks: ['::/0'] }] }")),
-        ["1:60 every address is in this network"]
+        ["1:57 every address is in this network"]
     );
     let nobody = "listen: 127.0.0.1:80\nupstream: http://a\nroutes: [{ path: /, access: ";
     assert_eq!(said(&format!("{nobody}{{ any: [{{ networks: [10.0.0.0/8] }}] }} }}]")), [""; 0]);
     let needed = said(&format!("{nobody}{{ any: [{{ networks: [10.0.0.0/8] }}, login] }} }}]"));
     assert!(needed[0].contains("nobody can log in"), "{needed:?}");
+}
+
+#[test]
+fn networks_are_warned_of_where_no_client_has_an_address() {
+    let listening = |listen: &str| {
+        format!(
+            "listen: [{listen}]\nupstream: http://a\nlogin: {{ local: {{ users: {{ alice: \"HASH\" }} }} }}\n\
+             routes: [{{ path: /, access: {{ any: [login, {{ not: {{ networks: [10.0.0.0/8] }} }}] }} }}]"
+        )
+    };
+    let warnings = warned(&listening("'unix:/run/x.sock'"));
+    assert!(warnings.len() == 1 && warnings[0].starts_with("4:63 this never holds"), "{warnings:?}");
+    assert_eq!(warned(&listening("'unix:/run/x.sock', '127.0.0.1:80'")), [""; 0]);
 }

@@ -62,6 +62,7 @@ mod config_sessions;
 mod command_line;
 mod program;
 
+mod access_docs;
 mod examples;
 
 mod tidy;

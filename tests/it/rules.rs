@@ -116,7 +116,7 @@ fn over_a_unix_socket_no_network_is_near_and_none_is_far() {
         stream.write_all(request.as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("answered");
-        assert!(answer.starts_with(&format!("HTTP/1.0 {expected}")), "{target}: {answer}");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{target}: {answer}");
     }
 }
 
@@ -169,6 +169,45 @@ fn rules_hold_over_http_2_too() {
     assert_eq!(client.get(&url, &[]).status(), 200);
     let post = crate::support::http2::request("POST", &url, &[], crate::support::http2::whole("x"));
     assert_eq!(client.ask(post).status(), 401);
+}
+
+#[test]
+fn nothing_a_request_says_about_itself_changes_what_a_rule_says() {
+    let upstream = EchoUpstream::start();
+    let gateway = TestGateway::before(&upstream, &OFFICE.replace("[127.0.0.1]", "[192.0.2.9]"));
+    let mut bob = Browser::of(&gateway);
+    bob.sign_in("bob");
+    let mut nobody = Browser::of(&gateway);
+    for (is_bob, target, expected) in [
+        (false, "/office/healthz?healthcheck=1&user=alice&groups=staff", 302),
+        (false, "/inside/ready?from=10.1.2.3", 403),
+        (true, "/outside/healthz?access=public", 403),
+    ] {
+        let browser = if is_bob { &mut bob } else { &mut nobody };
+        for (name, value) in [
+            ("X-Original-URL", "/office/"),
+            ("X-Original-URI", "/office/"),
+            ("X-Rewrite-URL", "/office/"),
+            ("X-Forwarded-Uri", "/office/"),
+            ("X-Forwarded-Prefix", "/office"),
+            ("X-Forwarded-Host", "10.1.2.3"),
+            ("X-Forwarded-Method", "OPTIONS"),
+            ("X-Auth-User", "alice"),
+            ("X-Auth-Groups", "staff"),
+            ("X_Auth_Groups", "staff"),
+            ("Remote-User", "alice"),
+            ("Remote-Groups", "staff"),
+            ("User-Agent", "kube-probe/1.30"),
+            ("User-Agent", "GoogleHC/1.0"),
+            ("User-Agent", "ELB-HealthChecker/2.0"),
+            ("Referer", "http://10.1.2.3/office/"),
+            ("Purpose", "prefetch"),
+        ] {
+            let status = browser.request("GET", target, &[(name, value)], b"").status;
+            assert_eq!(status, expected, "{target} with {name}: {value}");
+        }
+    }
+    assert_eq!(upstream.connections(), 0);
 }
 
 /// A route with this name and path.

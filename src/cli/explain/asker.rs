@@ -71,13 +71,14 @@ impl Asker {
         &self,
         config: &Config,
         now: Timestamp,
-    ) -> Result<(Option<Arc<Session>>, Option<String>), String> {
-        let Some(user) = &self.user else { return Ok((None, None)) };
+    ) -> Result<(Option<Arc<Session>>, Vec<String>), String> {
+        let Some(user) = &self.user else { return Ok((None, Vec::new())) };
         let users = users(config)?;
         let known = users.iter().find(|known| known.name == *user);
-        let note = known
-            .is_none()
-            .then(|| format!("nobody called {user} can sign in with a password of this configuration"));
+        let mut notes = Vec::new();
+        if known.is_none() {
+            notes.push(format!("nobody called {user} can sign in with a password of this configuration"));
+        }
         let groups = match (&self.groups, known) {
             (Some(groups), _) => groups.clone(),
             (None, Some(known)) => known.groups.clone(),
@@ -89,12 +90,18 @@ impl Asker {
         let identity = Identity::new(user, email, name, &groups)
             .and_then(|identity| identity.with_claims(claims))
             .map_err(|why| why.to_string())?;
-        let age = self.login_age.unwrap_or_default().0;
+        let (age, longest) = (self.login_age.unwrap_or_default().0, config.session.absolute);
+        if age > longest {
+            let longest = Duration(longest);
+            notes.push(format!(
+                "such a session has ended, unless {user} is remembered: `absolute_timeout` is {longest}"
+            ));
+        }
         let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let then = Timestamp::from_unix_millis(now.unix_millis().saturating_sub(age));
         let store = MemoryStore::new(Room { sessions: 2, bytes: 1 << 20 }, Crowding::Ends);
         let (_, session) = store.create(Draft::signed_in(identity, false, then));
-        Ok((Some(session), note))
+        Ok((Some(session), notes))
     }
 }
 

@@ -11,10 +11,13 @@ use crate::access::{Access, Condition, Names, Networks, Rule};
 use crate::config::brief::Brief;
 use crate::config::file::{self, OnlyMap};
 
+mod arriving;
 mod contradictions;
-mod methods;
 
-pub(super) use methods::check as check_methods;
+pub(super) use arriving::{check_addresses, check_methods};
+
+/// What can be in a map, beside `within`.
+const CONDITIONS: [&str; 8] = ["users", "groups", "claims", "networks", "methods", "any", "all", "not"];
 
 /// A rule, and where each of its parts is written.
 struct Placed {
@@ -105,7 +108,7 @@ fn of_map(context: &mut Context, at: &str, map: &OnlyMap, not: bool) -> Placed {
         let inner = of_condition(context, &place, &inner.0, !not);
         parts.push(Placed { at: place, is: Part::Not(Box::new(inner)) });
     }
-    if says_nothing(map) {
+    if says_nothing(map) && !CONDITIONS.iter().any(|key| context.document.has(&format!("{at}.{key}"))) {
         context.missing(at, "a rule that names nobody\nwrite `login` for everybody who is logged in");
     }
     match parts.len() {

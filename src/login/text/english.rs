@@ -49,7 +49,7 @@ pub(super) const WORDS: Words = Words {
     too_old: "You are signed in. To open this page, please confirm that it is you by signing in again.",
     foreign: "This request came from another site and was refused.",
     not_found: "There is no such page.",
-    forbidden: "You are signed in, but this page is not open to you.",
+    forbidden: "This page is not open to you.",
     unavailable: "The application does not answer at the moment. Please try again soon.",
     too_slow: "The application took too long to answer. Please try again soon.",
     not_carried_out: "This request could not be carried out.",

@@ -1,17 +1,41 @@
-//! Methods: those that a rule names, held against those that come to its route.
+//! Arriving: what rules look at in requests, held against the requests that can come at all.
 //!
-//! Comes in: all routes. Goes out: a diagnostic for each method that never comes. Never minds what stands below `not`.
+//! Comes in: all routes, and the listeners. Goes out: a diagnostic for each method that never comes, and for networks where
+//! no client has an address. Never minds methods below `not`.
 
 use http::Method;
 
 use super::each_map;
 use crate::config::document::Part;
-use crate::config::file::{self, File};
+use crate::config::file::{self, File, OnlyMap};
 use crate::config::resolve::Context;
 use crate::route::{Route, Routes};
+use crate::server::{ListenAddress, ListenerSettings};
+
+/// Where every client comes over a Unix socket, none has an address, and no network is ever the right one.
+pub(in crate::config::resolve) fn check_addresses(
+    context: &mut Context,
+    file: &File,
+    listeners: &[ListenerSettings],
+) {
+    let unix = |listener: &ListenerSettings| matches!(listener.address, ListenAddress::Unix(_));
+    if listeners.is_empty() || !listeners.iter().all(unix) {
+        return;
+    }
+    for (index, route) in file.routes.iter().enumerate() {
+        let file::Access::Only(map) = &route.access.0 else { continue };
+        each_map(&format!("routes[{index}].access"), map, false, &mut |at, map: &OnlyMap, _| {
+            if !map.networks.is_empty() {
+                let message = "this never holds, and neither does its `not`: every client comes over a Unix socket, \
+                               which tells no address\nlisten on TCP, or leave it out";
+                context.warn(&format!("{at}.networks"), message);
+            }
+        });
+    }
+}
 
 /// Every method that a rule names should be one that can come to its route.
-pub(in crate::config::resolve) fn check(context: &mut Context, file: &File, routes: &[Route]) {
+pub(in crate::config::resolve) fn check_methods(context: &mut Context, file: &File, routes: &[Route]) {
     for (index, (given, route)) in file.routes.iter().zip(routes).enumerate() {
         let file::Access::Only(map) = &given.access.0 else { continue };
         let mut named = Vec::new();
