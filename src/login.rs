@@ -13,6 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
 use crate::login::desk::Desk;
+use crate::login::factor::Factors;
 use crate::login::ldap::Ldap;
 use crate::login::local::Local;
 use crate::login::page::{Page, Pages, View};
@@ -28,9 +29,11 @@ use crate::session::record::EndReason;
 use crate::session::{Sessions, Visitor};
 
 mod desk;
+pub mod factor;
 mod facts;
 pub mod form;
 pub mod guard;
+mod half_way;
 pub mod ldap;
 pub mod local;
 pub mod page;
@@ -99,11 +102,13 @@ impl Login {
         let title = if settings.title.is_empty() { "Cloakroom" } else { &settings.title };
         let pages = Pages::new(title, &prefix);
         let limits = settings.throttle;
+        let factors = settings.local.as_ref().and_then(|local| local.totp.clone());
+        let factors = factors.map(Factors::new).transpose()?.map(Arc::new);
         let local = settings.local.map(|local| Local::new(local, source)).transpose()?;
         let ldap = settings.ldap.as_ref().map(Ldap::new).transpose()?;
         let methods = local.map(PasswordMethod::Local).into_iter().chain(ldap.map(PasswordMethod::Ldap));
         let methods: Vec<_> = methods.collect();
-        let passwords = (!methods.is_empty()).then(|| Passwords::new(methods, throttle, limits));
+        let passwords = (!methods.is_empty()).then(|| Passwords::new(methods, factors, throttle, limits));
         let (languages, remember_name) = (settings.languages, settings.remember_name);
         Ok(Self { prefix, languages, passwords, pages, remember_name })
     }
@@ -111,6 +116,11 @@ impl Login {
     /// How often the people who may log in have changed since the start.
     pub fn changes(&self) -> u64 {
         self.passwords.as_ref().map_or(0, Passwords::changes)
+    }
+
+    /// Whether people may have a second factor.
+    fn has_factors(&self) -> bool {
+        self.passwords.as_ref().is_some_and(|passwords| passwords.factors().is_some())
     }
 
     /// Where to send somebody who must sign in first, so that they come back to `target` (path and query).
@@ -145,12 +155,20 @@ impl Login {
         match (ask.path.trim_start_matches('/'), ask.method) {
             ("login", &(Method::GET | Method::HEAD)) => desk.login_page(),
             ("login", &Method::POST) => desk.sign_in().await,
+            ("login/code", &(Method::GET | Method::HEAD)) => {
+                Reply::see_other(&format!("{}/login", self.prefix))
+            }
+            ("login/code", &Method::POST) => desk.check_code().await,
+            ("totp", &(Method::GET | Method::HEAD)) => desk.factor_page(),
+            ("totp", &Method::POST) => desk.change_factor().await,
             ("logout", &(Method::GET | Method::HEAD)) => desk.logout_page(StatusCode::OK, None),
             ("logout", &Method::POST) => desk.sign_out().await,
             ("session", &(Method::GET | Method::HEAD)) => desk.session(),
             ("sessions", &(Method::GET | Method::HEAD)) => desk.sessions_page().await,
             ("sessions", &Method::POST) => desk.end_sessions().await,
-            ("login" | "logout" | "sessions", _) => desk.not_allowed("GET, HEAD, POST"),
+            ("login" | "login/code" | "logout" | "sessions" | "totp", _) => {
+                desk.not_allowed("GET, HEAD, POST")
+            }
             ("session" | "session/events", _) => desk.not_allowed("GET, HEAD"),
             _ => desk.notice(StatusCode::NOT_FOUND, language.words().not_found),
         }
@@ -202,7 +220,7 @@ mod tests {
                 disabled: false,
             };
             let gone = LocalUser { name: "gone".to_owned(), disabled: true, ..alice.clone() };
-            let local = Some(LocalSettings { users: vec![alice, gone], users_file: None });
+            let local = Some(LocalSettings { users: vec![alice, gone], ..LocalSettings::default() });
             let settings = Settings { title: "Example".to_owned(), local, ..Settings::default() };
             let login = Login::new(settings, "/_cloakroom", None, Arc::default()).expect("valid");
             let now = Timestamp::from_unix_millis(1_800_000_000_000);

@@ -20,6 +20,7 @@ pub use route::{Access, EncodedSlash, OnlyMap, Route, RouteSession};
 pub use session::{
     Cookie, CreateSession, Key, Memory, SameSiteWord, Secure, Session, Sql, SqlTls, StoreWord,
 };
+pub use totp::Totp;
 pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTls};
 
 mod django;
@@ -29,6 +30,7 @@ mod operation;
 mod redis;
 mod route;
 mod session;
+mod totp;
 mod upstream;
 
 /// Configuration of Cloakroom. Paths of files are relative to the configuration file. Every string may contain

@@ -29,6 +29,7 @@ mod routes;
 mod session;
 mod sql;
 mod storage;
+mod totp;
 mod upstreams;
 
 /// What resolving needs besides the file, and what it finds.
@@ -103,7 +104,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let upstreams = upstreams::resolve(context, file, &listeners);
     let reserved_prefix = routes::reserved_prefix(context, file.reserved_prefix.as_deref());
     let routes = routes::resolve(context, file, &upstreams, &reserved_prefix);
-    let login = login::resolve(context, &file.login);
+    let login = login::resolve(context, file);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
     people::check(context, &routes, &login, session.store);

@@ -23,6 +23,8 @@ use crate::session::sign::Arrival;
 use crate::session::store::StoreError;
 use crate::session::{Sessions, Ticket};
 
+mod code;
+mod factor;
 mod sessions;
 
 /// One request at the desk.
@@ -110,6 +112,10 @@ impl Desk<'_> {
                 let arrival =
                     Arrival { identity, credential, remember, origin: self.ask.origin, notes: Vec::new() };
                 self.welcome(arrival, remember_name, &target).await
+            }
+            Outcome::HalfWay(identity, credential, wanted) => {
+                let wishes = code::Wishes { remember, remember_name, target: &target };
+                self.half_way(&identity, credential, wanted, &wishes)
             }
             Outcome::Wrong => {
                 tracing::warn!(client, "a login was refused: unknown user or wrong password");

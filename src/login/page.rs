@@ -14,6 +14,10 @@ use crate::login::text::Language;
 use crate::message::ResponseHead;
 use crate::session::Ticket;
 
+mod factor;
+
+pub use factor::Factor;
+
 const STYLE: &str = include_str!("style.css");
 
 /// A whole answer. For HEAD, whoever sends it leaves the body out.
@@ -69,6 +73,10 @@ pub enum Page {
     Notice,
     /// The list of one's own sessions.
     Sessions,
+    /// The form that asks for the second factor.
+    Code,
+    /// One's own second factor.
+    Totp,
 }
 
 /// What a page says; templates leave out what is empty.
@@ -108,6 +116,10 @@ pub struct View<'a> {
     pub others_token: &'a str,
     /// Whether a notice leads to the form to sign in.
     pub offer_login: bool,
+    /// What there is to show of a second factor.
+    pub factor: Option<&'a Factor>,
+    /// Whether there is a way to one's second factor.
+    pub offer_factor: bool,
 }
 
 /// One of somebody's own sessions.
@@ -143,6 +155,9 @@ impl Pages {
             (Page::Logout.template(), include_str!("logout.html")),
             (Page::Notice.template(), include_str!("notice.html")),
             (Page::Sessions.template(), include_str!("sessions.html")),
+            (Page::Code.template(), include_str!("code.html")),
+            (Page::Totp.template(), include_str!("totp.html")),
+            ("enrol.html", include_str!("enrol.html")),
         ] {
             templates.add_template(name, source).expect("our templates are well-formed");
         }
@@ -201,6 +216,8 @@ impl View<'_> {
             more => self.more,
             others_token => self.others_token,
             offer_login => self.offer_login,
+            factor => self.factor.map(Factor::for_templates),
+            offer_factor => self.offer_factor,
         }
     }
 }
@@ -228,6 +245,8 @@ impl Page {
             Page::Logout => "logout.html",
             Page::Notice => "notice.html",
             Page::Sessions => "sessions.html",
+            Page::Code => "code.html",
+            Page::Totp => "totp.html",
         }
     }
 }
@@ -255,7 +274,7 @@ mod tests {
     #[test]
     fn every_page_allows_no_script_and_no_frame_and_is_kept_nowhere() {
         let pages = Pages::new("Example", "/_cloakroom");
-        for page in [Page::Login, Page::Logout, Page::Notice, Page::Sessions] {
+        for page in [Page::Login, Page::Logout, Page::Notice, Page::Sessions, Page::Code, Page::Totp] {
             for language in [Language::English, Language::Korean] {
                 let reply = pages.show(page, StatusCode::OK, language, &View::default());
                 let field = |name| reply.head.fields.text(name).unwrap_or_default();

@@ -7,12 +7,15 @@ use percent_encoding::percent_decode_str;
 
 const LONGEST: usize = 4096;
 
+/// Pages of ours that a login may lead to: one's own sessions, and one's second factor.
+const OWN_PAGES: [&str; 2] = ["/sessions", "/totp"];
+
 /// The wanted path if it is safe to go there: it starts with one `/`, has no empty or dot segments, no backslash or
-/// control character, also after percent-decoding, and does not lead back under `reserved`, unless to the page of one's
-/// own sessions.
+/// control character, also after percent-decoding, and does not lead back under `reserved`, unless to one of the
+/// pages that are there for somebody who is signed in.
 pub fn return_target<'a>(wanted: &'a str, reserved: &str) -> &'a str {
-    let to_own_sessions = wanted.strip_prefix(reserved) == Some("/sessions");
-    if to_own_sessions || is_safe(wanted, reserved) { wanted } else { "/" }
+    let to_own_page = wanted.strip_prefix(reserved).is_some_and(|page| OWN_PAGES.contains(&page));
+    if to_own_page || is_safe(wanted, reserved) { wanted } else { "/" }
 }
 
 fn is_safe(wanted: &str, reserved: &str) -> bool {
@@ -51,6 +54,7 @@ mod tests {
             "/user@host",
             "/a:b",
             "/_cloakroom/sessions",
+            "/_cloakroom/totp",
         ] {
             assert_eq!(return_target(good, "/_cloakroom"), good);
         }

@@ -10,6 +10,7 @@ use crate::login::Languages;
 use crate::session::record::EndReason;
 
 mod english;
+mod factor;
 mod korean;
 
 /// A language the pages speak.
@@ -98,6 +99,8 @@ pub struct Words {
     pub(super) ended_others: &'static str,
     application: &'static str,
     ago: Ago,
+    /// About the second factor.
+    pub(super) factor: &'static factor::FactorWords,
     /// Unknown user or wrong password: one sentence for both.
     pub wrong: &'static str,
     /// Throttled.
@@ -168,6 +171,7 @@ impl Words {
             used_when => self.used_when,
             only_some => self.only_some,
             application => self.application,
+            factors => self.factor.for_templates(),
         }
     }
 

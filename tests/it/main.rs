@@ -35,6 +35,7 @@ mod end_reasons;
 mod login;
 mod own_sessions;
 mod remembered_name;
+mod second_factor;
 mod session_data;
 mod session_data_exchange;
 mod session_events;
@@ -48,5 +49,6 @@ mod command_line;
 mod program;
 
 mod examples;
+mod password_docs;
 
 mod tidy;

@@ -9,15 +9,16 @@ use std::str::FromStr;
 use argon2::password_hash::phc::PasswordHash;
 use secrecy::ExposeSecret;
 
-use super::{Context, ldap};
+use super::{Context, ldap, totp};
 use crate::config::brief::Brief;
-use crate::config::file::{Login, LoginLanguage, Secret, User};
+use crate::config::file::{File, LoginLanguage, Secret, User};
 use crate::config::users;
 use crate::identity::Identity;
 use crate::login::{Languages, LocalSettings, LocalUser, Settings, ThrottleSettings};
 
 /// `login:`
-pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
+pub(super) fn resolve(context: &mut Context, file: &File) -> Settings {
+    let given = &file.login;
     if given.title.trim().is_empty() || given.title.chars().any(char::is_control) {
         context.error("login.title", "the login page needs a heading of one line");
     }
@@ -43,7 +44,8 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
                 Err(problems) => context.found.extend_from_slice(problems.diagnostics()),
             }
         }
-        LocalSettings { users: in_configuration, users_file }
+        let totp = local.totp.as_ref().map(|totp| totp::resolve(context, file, totp));
+        LocalSettings { users: in_configuration, users_file, totp }
     });
     if let Some(local) = &given.local
         && local.users.is_empty()
