@@ -18,6 +18,7 @@ use crate::login::circle::Circles;
 use crate::login::circle::obstacle::Obstacle;
 use crate::login::client_certificate::ClientCertificate;
 use crate::login::desk::Desk;
+use crate::login::factor::Factors;
 use crate::login::ldap::Ldap;
 use crate::login::local::Local;
 use crate::login::oidc::Oidc;
@@ -42,9 +43,11 @@ pub mod basic;
 pub mod circle;
 pub mod client_certificate;
 mod desk;
+pub mod factor;
 mod facts;
 pub mod form;
 pub mod guard;
+mod half_way;
 pub mod issuer;
 pub mod ldap;
 pub mod local;
@@ -145,12 +148,14 @@ impl Login {
         let title = if settings.title.is_empty() { "Cloakroom" } else { &settings.title };
         let pages = Pages::new(&settings.looks, title, &prefix);
         let limits = settings.throttle;
+        let factors = settings.local.as_ref().and_then(|local| local.totp.clone());
+        let factors = factors.map(Factors::new).transpose()?.map(Arc::new);
         let local = settings.local.map(|local| Local::new(local, source)).transpose()?;
         let ldap = settings.ldap.as_ref().map(Ldap::new).transpose()?;
         let methods = local.map(PasswordMethod::Local).into_iter().chain(ldap.map(PasswordMethod::Ldap));
         let methods: Vec<_> = methods.collect();
-        let passwords =
-            (!methods.is_empty()).then(|| Arc::new(Passwords::new(methods, throttle.clone(), limits)));
+        let passwords = (!methods.is_empty())
+            .then(|| Arc::new(Passwords::new(methods, factors, throttle.clone(), limits)));
         let basic = settings.basic.as_ref().zip(passwords.as_ref());
         let vouchers: [Option<Box<dyn Voucher>>; 3] = [
             basic.map(|(basic, passwords)| Box::new(Basic::new(basic, passwords.clone())) as _),
@@ -214,6 +219,11 @@ impl Login {
     /// How often the people who may log in have changed since the start.
     pub fn changes(&self) -> u64 {
         self.passwords.as_ref().map_or(0, |passwords| passwords.changes())
+    }
+
+    /// Whether people may have a second factor.
+    fn has_factors(&self) -> bool {
+        self.passwords.as_ref().is_some_and(|passwords| passwords.factors().is_some())
     }
 
     /// Where to send somebody who must sign in first, so that they come back to `target` (path and query).
@@ -324,6 +334,12 @@ impl Login {
         match (ask.path.trim_start_matches('/'), ask.method) {
             ("login", &(Method::GET | Method::HEAD)) => desk.login_page().await,
             ("login", &Method::POST) => desk.sign_in().await,
+            ("login/code", &(Method::GET | Method::HEAD)) => {
+                Reply::see_other(&format!("{}/login", self.prefix))
+            }
+            ("login/code", &Method::POST) => desk.check_code().await,
+            ("totp", &(Method::GET | Method::HEAD)) => desk.factor_page(),
+            ("totp", &Method::POST) => desk.change_factor().await,
             ("logout", &(Method::GET | Method::HEAD)) => desk.logout_page(StatusCode::OK, None),
             ("logout", &Method::POST) => desk.sign_out().await,
             ("session", &(Method::GET | Method::HEAD)) => desk.session(),
@@ -331,7 +347,9 @@ impl Login {
             ("sessions", &Method::POST) => desk.end_sessions().await,
             ("logo", &(Method::GET | Method::HEAD)) => desk.logo(),
             ("replay", &(Method::GET | Method::HEAD)) => desk.replay_page(),
-            ("login" | "logout" | "sessions" | "replay", _) => desk.not_allowed("GET, HEAD, POST"),
+            ("login" | "login/code" | "logout" | "sessions" | "totp" | "replay", _) => {
+                desk.not_allowed("GET, HEAD, POST")
+            }
             ("session" | "session/events", _) => desk.not_allowed("GET, HEAD"),
             _ => desk.notice(StatusCode::NOT_FOUND, language.words().not_found),
         }
@@ -388,7 +406,7 @@ mod tests {
                 disabled: false,
             };
             let gone = LocalUser { name: "gone".to_owned(), disabled: true, ..alice.clone() };
-            let local = Some(LocalSettings { users: vec![alice, gone], users_file: None });
+            let local = Some(LocalSettings { users: vec![alice, gone], ..LocalSettings::default() });
             let settings = Settings { title: "Example".to_owned(), local, ..Settings::default() };
             let login = Login::new(settings, "/_cloakroom", None, Arc::default()).expect("valid");
             let now = Timestamp::from_unix_millis(1_800_000_000_000);

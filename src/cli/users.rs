@@ -1,4 +1,4 @@
-//! `cloakroom users`: adds, lists and removes the entries of a `users_file`.
+//! `cloakroom users`: adds, lists and removes the entries of a `users_file`, and takes away second factors.
 //!
 //! Comes in: a file and a user. Goes out: the file, replaced as a whole, so that a running gateway reads either the old
 //! one or the new one. Never shows a password or its hash.
@@ -12,7 +12,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 use super::hash_password;
+use crate::clock::Clock;
 use crate::identity::Identity;
+use crate::login::factor::take_out;
 
 mod file;
 
@@ -33,6 +35,13 @@ enum Command {
     List {
         /// The users file
         file: PathBuf,
+    },
+    /// Take away a user's second factor, for who has lost the telephone and the recovery codes
+    TotpReset {
+        /// The file of second factors: `login.local.totp.file`, or `totp.json` in `state_dir`
+        file: PathBuf,
+        /// The user's name
+        user: String,
     },
     /// Remove a user
     Remove {
@@ -71,6 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Add(add) => self::add(add)?,
         Command::List { file } => print!("{}", table(&read(file)?)),
+        Command::TotpReset { file, user } => totp_reset(file, user)?,
         Command::Remove { file, user } => {
             replace(file, read(file)?.without(user)?.text())?;
             eprintln!("{user} is removed from {}", file.display());
@@ -102,6 +112,17 @@ fn add(add: &Add) -> anyhow::Result<()> {
     };
     replace(&add.file, file.with(&new)?.text())?;
     eprintln!("{} is added to {}", add.user, add.file.display());
+    Ok(())
+}
+
+fn totp_reset(file: &Path, user: &str) -> anyhow::Result<()> {
+    // A file that is not there has nobody in it, but more likely it is another one.
+    fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let taken = take_out(file, user, Clock::System.now());
+    if !taken.with_context(|| format!("cannot change {}", file.display()))? {
+        bail!("{user:?} has no second factor in {}", file.display());
+    }
+    eprintln!("{user} has no second factor any more; a running gateway knows that already");
     Ok(())
 }
 

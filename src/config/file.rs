@@ -29,6 +29,7 @@ pub use route::{EncodedSlash, Route, RouteSession};
 pub use session::{
     Cookie, CreateSession, Key, Memory, SameSiteWord, Secure, Session, Sql, SqlTls, StoreWord,
 };
+pub use totp::Totp;
 pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTls};
 pub use upstream_credentials::{BasicCredentials, Credentials, OwnCredentials};
 
@@ -43,6 +44,7 @@ mod operation;
 mod redis;
 mod route;
 mod session;
+mod totp;
 mod upstream;
 mod upstream_credentials;
 

@@ -36,6 +36,7 @@ mod secret_file;
 mod session;
 mod sql;
 mod storage;
+mod totp;
 mod upstream_credentials;
 mod upstreams;
 
@@ -112,7 +113,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let reserved_prefix = routes::reserved_prefix(context, file.reserved_prefix.as_deref());
     let routes = routes::resolve(context, file, &upstreams, &reserved_prefix);
     access::check_addresses(context, file, &listeners);
-    let mut login = login::resolve(context, &file.login);
+    let mut login = login::resolve(context, file);
     credentials::resolve(context, file, &listeners, &mut login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());

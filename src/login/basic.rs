@@ -139,7 +139,8 @@ impl Basic {
                 self.known.insert(digest, known);
                 Look::Is(guest(identity, credential, now))
             }
-            Outcome::Wrong => self.reject(Why::Password),
+            // A second factor cannot be asked for here: its own page is the way in.
+            Outcome::Wrong | Outcome::HalfWay(..) => self.reject(Why::Password),
             Outcome::TooMany(wait) => self.reject(Why::TooMany(wait)),
             Outcome::Busy => self.reject(Why::Busy("too many passwords are being checked".to_owned())),
             Outcome::Away => self.reject(Why::Busy("the directory cannot be asked".to_owned())),
@@ -242,11 +243,11 @@ mod tests {
                 groups: vec![group],
             }])
         };
-        let settings = LocalSettings { users: vec![], users_file: Some(path) };
+        let settings = LocalSettings { users: vec![], users_file: Some(path), totp: None };
         let local = Local::new(settings, Some(Box::new(source)));
         let settings = Settings { realm: "x".to_owned(), pass_on: false };
         let methods = vec![PasswordMethod::Local(local.expect("valid"))];
-        let passwords = Passwords::new(methods, Arc::default(), ThrottleSettings::default());
+        let passwords = Passwords::new(methods, None, Arc::default(), ThrottleSettings::default());
         Basic::new(&settings, Arc::new(passwords))
     }
 

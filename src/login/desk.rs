@@ -25,7 +25,9 @@ use crate::session::sign::Arrival;
 use crate::session::store::StoreError;
 use crate::session::{Sessions, Ticket};
 
+mod code;
 mod elsewhere;
+mod factor;
 mod guest;
 mod replay;
 mod sessions;
@@ -45,9 +47,16 @@ impl Desk<'_> {
     pub(super) async fn login_page(&self) -> Reply {
         let query = self.ask.query.unwrap_or_default().as_bytes();
         let target = field(query, "return").unwrap_or_default();
-        if let Some(straight_on) = self.straight_on(&target).await {
-            return straight_on;
+        match self.straight_on(&target).await {
+            Some(straight_on) => straight_on,
+            None => self.form_page(),
         }
+    }
+
+    /// The page with the form and the ways to sign in elsewhere.
+    fn form_page(&self) -> Reply {
+        let query = self.ask.query.unwrap_or_default().as_bytes();
+        let target = field(query, "return").unwrap_or_default();
         let words = self.language.words();
         let visitor = self.ask.visitor;
         let signed_in = visitor.session().zip(visitor.identity());
@@ -140,6 +149,10 @@ impl Desk<'_> {
                 let arrival =
                     Arrival { identity, credential, remember, origin: self.ask.origin, notes: Vec::new() };
                 self.welcome(arrival, remember_name, &target).await
+            }
+            Outcome::HalfWay(identity, credential, wanted) => {
+                let wishes = code::Wishes { remember, remember_name, target: &target };
+                self.half_way(&identity, credential, wanted, &wishes)
             }
             Outcome::Wrong => {
                 tracing::warn!(client, "a login was refused: unknown user or wrong password");

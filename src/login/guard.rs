@@ -63,6 +63,11 @@ impl<'a> Nonce<'a> {
         Self { value: Cow::Owned(URL_SAFE_NO_PAD.encode(bytes)), secure }
     }
 
+    /// What tells this browser from all others.
+    pub fn bytes(&self) -> &[u8] {
+        self.value.as_bytes()
+    }
+
     /// The token for a form in this browser.
     pub fn token(&self, keys: &Keys) -> String {
         keys.token(&[b"login", self.value.as_bytes()])

@@ -17,6 +17,10 @@ use crate::session::Ticket;
 
 mod sample;
 
+mod factor;
+
+pub use factor::Factor;
+
 const STYLE: &str = include_str!("style.css");
 
 /// A whole answer. For HEAD, whoever sends it leaves the body out.
@@ -94,6 +98,10 @@ pub enum Page {
     Sessions,
     /// A request that waits for its login.
     Replay,
+    /// The form that asks for the second factor.
+    Code,
+    /// One's own second factor.
+    Totp,
 }
 
 /// What a page says; templates leave out what is empty.
@@ -143,6 +151,10 @@ pub struct View<'a> {
     pub places: &'a [Place],
     /// What leads on to the target.
     pub lead_on: Option<&'a str>,
+    /// What there is to show of a second factor.
+    pub factor: Option<&'a Factor>,
+    /// Whether there is a way to one's second factor.
+    pub offer_factor: bool,
 }
 
 /// A request that waits for its login, as the page says it.
@@ -299,6 +311,9 @@ fn ours() -> Environment<'static> {
         (Page::Notice.template(), include_str!("notice.html")),
         (Page::Sessions.template(), include_str!("sessions.html")),
         (Page::Replay.template(), include_str!("replay.html")),
+        (Page::Code.template(), include_str!("code.html")),
+        (Page::Totp.template(), include_str!("totp.html")),
+        ("enrol.html", include_str!("enrol.html")),
     ] {
         templates.add_template(name, source).expect("our templates are well-formed");
     }
@@ -342,6 +357,8 @@ impl View<'_> {
             offer_password => self.offer_password,
             places => self.places.iter().map(Place::for_templates).collect::<Vec<_>>(),
             lead_on => self.lead_on,
+            factor => self.factor.map(Factor::for_templates),
+            offer_factor => self.offer_factor,
         }
     }
 }
@@ -382,7 +399,8 @@ impl Row {
 }
 
 impl Page {
-    const ALL: [Self; 5] = [Self::Login, Self::Logout, Self::Notice, Self::Sessions, Self::Replay];
+    const ALL: [Self; 7] =
+        [Self::Login, Self::Logout, Self::Notice, Self::Sessions, Self::Replay, Self::Code, Self::Totp];
 
     /// What must stand in it when it is shown with [`sample`]: without these its form cannot be sent.
     const fn needs(self) -> &'static [&'static str] {
@@ -396,6 +414,9 @@ impl Page {
             ],
             Page::Logout | Page::Sessions => &[sample::TOKEN, "name=\"token\""],
             Page::Replay => &[sample::TOKEN, "name=\"token\"", "name=\"cloakroom_replay\""],
+            Page::Code | Page::Totp => {
+                &[sample::TOKEN, "name=\"token\"", "name=\"carried\"", "name=\"code\""]
+            }
             Page::Notice => &[],
         }
     }
@@ -407,6 +428,8 @@ impl Page {
             Page::Notice => "notice.html",
             Page::Sessions => "sessions.html",
             Page::Replay => "replay.html",
+            Page::Code => "code.html",
+            Page::Totp => "totp.html",
         }
     }
 }

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::login::ThrottleSettings;
+use crate::login::factor::{self, Factors, Wanted};
 use crate::login::ldap::Ldap;
 use crate::login::local::Local;
 use crate::login::throttle::{Attempt, Throttle, Wait};
@@ -24,6 +25,7 @@ use crate::session::record::EndReason;
 #[derive(Debug)]
 pub struct Passwords {
     methods: Vec<Method>,
+    factors: Option<Arc<Factors>>,
     throttle: Arc<Throttle>,
     limits: ThrottleSettings,
 }
@@ -42,6 +44,8 @@ pub enum Method {
 pub enum Outcome {
     /// The password was right; with a digest of what it was compared with, 0 where nobody will look at it again.
     Welcome(Identity, u64),
+    /// The password was right, and more is wanted of this person: nobody is let in by this alone.
+    HalfWay(Identity, u64, Wanted),
     /// Unknown user, disabled user or wrong password.
     Wrong,
     /// Too many failures.
@@ -49,6 +53,19 @@ pub enum Outcome {
     /// Too many people are signing in at this moment.
     Busy,
     /// Whoever may know cannot be asked at this moment. It does not count as a failure.
+    Away,
+}
+
+/// What came of a code.
+#[derive(Debug)]
+pub enum CodeOutcome<T> {
+    /// It is right.
+    Right(T),
+    /// It is not, or was used.
+    Wrong,
+    /// Too many failures.
+    TooMany(Wait),
+    /// It cannot be said at this moment.
     Away,
 }
 
@@ -139,8 +156,23 @@ impl Drop for Tries<'_> {
 
 impl Passwords {
     /// These methods, asked in this order.
-    pub fn new(methods: Vec<Method>, throttle: Arc<Throttle>, limits: ThrottleSettings) -> Self {
-        Self { methods, throttle, limits }
+    pub fn new(
+        methods: Vec<Method>,
+        factors: Option<Arc<Factors>>,
+        throttle: Arc<Throttle>,
+        limits: ThrottleSettings,
+    ) -> Self {
+        Self { methods, factors, throttle, limits }
+    }
+
+    /// Second factors, where users of ours may have one.
+    pub fn factors(&self) -> Option<&Factors> {
+        self.factors.as_deref()
+    }
+
+    /// Who a user of ours is, and the digest of what proves it; `None` for those who are unknown or disabled.
+    pub fn local_user(&self, user: &str) -> Option<(Identity, u64)> {
+        self.local()?.users().candidate(user).identity
     }
 
     /// How often the people who may log in have changed since the start.
@@ -178,10 +210,21 @@ impl Passwords {
             Err(wait) => return Outcome::TooMany(wait),
         };
         match self.ask(user.trim(), password, &mut tries).await {
-            Verdict::Welcome(identity, credential) => {
-                tries.succeeded();
-                Outcome::Welcome(identity, credential)
-            }
+            Verdict::Welcome(identity, credential) => match self.wanted(&identity, credential) {
+                Some(Wanted::Nothing) => {
+                    tries.succeeded();
+                    Outcome::Welcome(identity, credential)
+                }
+                // This attempt was none of a wrong password, but failures are forgiven only to who has proved all.
+                Some(wanted) => {
+                    tries.withdrawn();
+                    Outcome::HalfWay(identity, credential, wanted)
+                }
+                None => {
+                    tries.withdrawn();
+                    Outcome::Away
+                }
+            },
             Verdict::Wrong | Verdict::Unknown => Outcome::Wrong,
             Verdict::TooMany(wait) => Outcome::TooMany(wait),
             Verdict::Busy => {
@@ -192,6 +235,40 @@ impl Passwords {
                 tries.withdrawn();
                 Outcome::Away
             }
+        }
+    }
+
+    /// Tries a code, which counts like a password; `check` looks at it, on a thread that may wait for a disk.
+    pub async fn try_code<T: Send + 'static>(
+        &self,
+        user: &str,
+        client: Option<IpAddr>,
+        now: Timestamp,
+        check: impl FnOnce(&Factors) -> factor::Verdict<T> + Send + 'static,
+    ) -> CodeOutcome<T> {
+        let Some(factors) = self.factors.clone() else { return CodeOutcome::Away };
+        let tries = match Tries::begin(&self.throttle, &self.limits, user, client, now).await {
+            Ok(tries) => tries,
+            Err(wait) => return CodeOutcome::TooMany(wait),
+        };
+        match tokio::task::spawn_blocking(move || check(&factors)).await {
+            Ok(factor::Verdict::Right(told)) => {
+                tries.succeeded();
+                CodeOutcome::Right(told)
+            }
+            Ok(factor::Verdict::Wrong) => CodeOutcome::Wrong,
+            Ok(factor::Verdict::Away) | Err(_) => {
+                tries.withdrawn();
+                CodeOutcome::Away
+            }
+        }
+    }
+
+    /// What is wanted besides the password; `None` where that cannot be said. A directory's users have none here.
+    fn wanted(&self, identity: &Identity, credential: u64) -> Option<Wanted> {
+        match &self.factors {
+            Some(factors) if credential != 0 => factors.wanted(identity),
+            _ => Some(Wanted::Nothing),
         }
     }
 

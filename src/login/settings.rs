@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::login::factor::FactorSettings;
 use crate::login::ldap::LdapSettings;
 
 use crate::login::looks::Looks;
@@ -94,6 +95,8 @@ pub struct LocalSettings {
     pub users: Vec<LocalUser>,
     /// More users, in a file of the same form, read again when it changes.
     pub users_file: Option<PathBuf>,
+    /// `login.local.totp`, when configured.
+    pub totp: Option<FactorSettings>,
 }
 
 /// One user.

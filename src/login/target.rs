@@ -9,13 +9,16 @@ use crate::login::replay::is_name;
 
 const LONGEST: usize = 4096;
 
+/// Pages of ours that a login may lead to: one's own sessions, and one's second factor.
+const OWN_PAGES: [&str; 2] = ["/sessions", "/totp"];
+
 /// The wanted path if it is safe to go there: it starts with one `/`, has no empty or dot segments, no backslash or
-/// control character, also after percent-decoding, and does not lead back under `reserved`, unless to the page of one's
-/// own sessions, or to that of a request that waits.
+/// control character, also after percent-decoding, and does not lead back under `reserved`, unless to one of the
+/// pages that are there for somebody who is signed in, or to that of a request that waits.
 pub fn return_target<'a>(wanted: &'a str, reserved: &str) -> &'a str {
     let own_page = wanted.strip_prefix(reserved);
     let is_open = own_page.is_some_and(|page| {
-        page == "/sessions" || page.strip_prefix("/replay?request=").is_some_and(is_name)
+        OWN_PAGES.contains(&page) || page.strip_prefix("/replay?request=").is_some_and(is_name)
     });
     if is_open || is_safe(wanted, reserved) { wanted } else { "/" }
 }
@@ -57,6 +60,7 @@ mod tests {
             "/a:b",
             "/_cloakroom/sessions",
             "/_cloakroom/replay?request=abcdefghijklmnopqrst-_",
+            "/_cloakroom/totp",
         ] {
             assert_eq!(return_target(good, "/_cloakroom"), good);
         }

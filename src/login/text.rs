@@ -12,6 +12,7 @@ use crate::session::record::EndReason;
 
 pub mod elsewhere;
 mod english;
+mod factor;
 mod korean;
 
 /// A language the pages speak.
@@ -104,6 +105,8 @@ pub struct Words {
     pub(super) ended_others: &'static str,
     application: &'static str,
     ago: Ago,
+    /// About the second factor.
+    pub(super) factor: &'static factor::FactorWords,
     /// Unknown user or wrong password: one sentence for both.
     pub wrong: &'static str,
     /// Throttled.
@@ -232,6 +235,7 @@ impl Words {
             send => self.again.send,
             do_not_send => self.again.leave,
             back => self.again.back,
+            factors => self.factor.for_templates(),
         }
     }
 

@@ -76,6 +76,9 @@ pub enum UsersError {
         /// What is wrong with it.
         source: crate::identity::InvalidIdentity,
     },
+    /// The file of second factors cannot be used.
+    #[error("second factors: {0}")]
+    Factors(#[from] crate::login::factor::FileError),
     /// The directory of `login.ldap` cannot be used.
     #[error("login.ldap: {0}")]
     Ldap(#[from] crate::login::ldap::LdapError),

@@ -13,13 +13,14 @@ use aws_lc_rs::{hkdf, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::ExposeSecret as _;
+use zeroize::Zeroizing;
 
 use crate::session::id::SessionId;
 use crate::session::settings::Key;
 
 pub mod sealing;
 
-use sealing::Sealing;
+use sealing::{NONCE_LENGTH, Sealing, TAG_LENGTH};
 
 /// Length of a cookie value: 32 bytes of id and 16 of MAC, in base64url.
 pub const VALUE_LENGTH: usize = 64;
@@ -31,7 +32,7 @@ pub struct Keys {
     signing: Vec<Derived>,
     session: Arc<Sealing>,
     snapshot: Sealing,
-    concealed: Sealing,
+    login: Sealing,
 }
 
 struct Derived {
@@ -53,8 +54,28 @@ impl Keys {
             signing: secrets.iter().map(Derived::new).collect(),
             session: Arc::new(Sealing::new(&secrets, b"cloakroom/1 sealed session")),
             snapshot: Sealing::new(&secrets, b"cloakroom/1 snapshot"),
-            concealed: Sealing::new(&secrets, b"cloakroom/1 concealed"),
+            login: Sealing::new(&secrets, b"cloakroom/1 login"),
         }
+    }
+
+    /// Hides what a login method keeps outside this process, bound to what it is and whose: `nonce ‖ sealed ‖ tag`.
+    pub fn hide(&self, bound: &[&[u8]], plain: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; NONCE_LENGTH];
+        getrandom::fill(&mut nonce).expect("the operating system's generator works once the system is up");
+        let mut text = plain.to_vec();
+        let tag = self.login.first().seal(nonce, &prefixed(bound), &mut text);
+        [&nonce[..], &text, &tag].concat()
+    }
+
+    /// What was hidden, if one of our keys did it, bound to the same, and nothing was changed.
+    pub fn reveal(&self, bound: &[&[u8]], hidden: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, rest) = hidden.split_first_chunk::<NONCE_LENGTH>()?;
+        let (sealed, tag) = rest.split_last_chunk::<TAG_LENGTH>()?;
+        let bound = prefixed(bound);
+        let mut plain = Zeroizing::new(vec![0; sealed.len()]);
+        let opened =
+            self.login.all().any(|key| key.open(*nonce, &bound, (sealed, tag), &mut plain).is_some());
+        opened.then_some(plain)
     }
 
     /// What seals sessions that are kept in cookies.
@@ -67,15 +88,14 @@ impl Keys {
         &self.snapshot
     }
 
-    /// A text that nobody else can read or make, to travel with somebody: `base64url(nonce ‖ sealed ‖ tag)`. It is revealed
-    /// again only where the same is said of what it is `bound` to.
-    pub fn conceal(&self, bound: &[u8], text: &[u8]) -> String {
-        self.concealed.conceal(bound, text)
+    /// The same as text (base64url), to travel with somebody.
+    pub fn conceal(&self, bound: &[&[u8]], plain: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(self.hide(bound, plain))
     }
 
-    /// The text again, if one of our keys concealed it.
-    pub fn reveal(&self, bound: &[u8], concealed: &str) -> Option<Vec<u8>> {
-        self.concealed.reveal(bound, concealed)
+    /// What was concealed, on the terms of [`Keys::reveal`].
+    pub fn disclose(&self, bound: &[&[u8]], concealed: &str) -> Option<Zeroizing<Vec<u8>>> {
+        self.reveal(bound, &URL_SAFE_NO_PAD.decode(concealed).ok()?)
     }
 
     /// The cookie value for an id: `base64url(id ‖ MAC(id))`, always [`VALUE_LENGTH`] characters.
@@ -141,6 +161,14 @@ fn mac(key: &hmac::Key, parts: &[&[u8]]) -> hmac::Tag {
         context.update(part);
     }
     context.sign()
+}
+
+/// Parts in one piece, each with its length before it.
+fn prefixed(parts: &[&[u8]]) -> Vec<u8> {
+    parts
+        .iter()
+        .flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.iter().copied()))
+        .collect()
 }
 
 /// What each character of base64url stands for (RFC 4648, section 5); all others have a bit that none of these has.
@@ -231,6 +259,18 @@ mod tests {
         assert!(!keys.knows(&token, &[b"logout", b"abc"]));
         assert!(!keys.knows(&token[1..], &[b"logout", b"ab", b"c"]));
         assert!(!keys.knows("", &[]));
+    }
+
+    #[test]
+    fn what_is_hidden_is_bound_and_any_key_reveals_it() {
+        let (old, both) = (Keys::new(&[key(1)]), Keys::new(&[key(2), key(1)]));
+        let hidden = old.hide(&[b"factor", b"alice"], b"a secret");
+        assert_eq!(both.reveal(&[b"factor", b"alice"], &hidden).as_deref(), Some(&b"a secret".to_vec()));
+        assert!(both.reveal(&[b"factor", b"bob"], &hidden).is_none());
+        assert!(both.reveal(&[b"facto", b"ralice"], &hidden).is_none());
+        assert!(Keys::new(&[key(2)]).reveal(&[b"factor", b"alice"], &hidden).is_none());
+        assert!(old.reveal(&[b"factor", b"alice"], &hidden[1..]).is_none());
+        assert!(old.reveal(&[], &[0; 27]).is_none());
     }
 
     #[test]

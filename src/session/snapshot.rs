@@ -16,7 +16,7 @@ use crate::session::stored::{PeopleRead, Stored};
 
 mod chunks;
 mod records;
-mod replace;
+pub mod replace;
 
 use chunks::{Damage, Reader, Writer};
 use records::Record;

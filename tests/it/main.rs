@@ -48,6 +48,7 @@ mod proof;
 mod remembered_name;
 mod replay;
 mod return_targets;
+mod second_factor;
 mod session_data;
 mod session_data_exchange;
 mod session_events;
@@ -64,5 +65,6 @@ mod program;
 
 mod access_docs;
 mod examples;
+mod password_docs;
 
 mod tidy;

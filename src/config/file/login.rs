@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ldap::Ldap;
 use super::oidc::Oidc;
+use super::totp::Totp;
 use super::{Basic, ClientCertificate, TrustedHeader};
 use crate::config::brief::{Brief, FromWord};
 use crate::config::units::{Duration, Rate, Size, Switch};
@@ -153,6 +154,8 @@ pub struct Local {
     pub users: BTreeMap<String, Brief<User>>,
     /// A YAML file with more users in the same form; read again when it changes.
     pub users_file: Option<String>,
+    /// A second factor: codes of an authenticator app, after the password.
+    pub totp: Option<Totp>,
 }
 
 /// How many wrong passwords are allowed.

@@ -9,9 +9,9 @@ use std::str::FromStr;
 use argon2::password_hash::phc::PasswordHash;
 use secrecy::ExposeSecret;
 
-use super::{Context, ldap, looks};
+use super::{Context, ldap, looks, totp};
 use crate::config::brief::Brief;
-use crate::config::file::{Login, LoginLanguage, Secret, User};
+use crate::config::file::{File, Login, LoginLanguage, Secret, User};
 use crate::config::users;
 use crate::identity::Identity;
 use crate::login::oidc::settings::OidcSettings;
@@ -19,7 +19,8 @@ use crate::login::replay::ReplaySettings;
 use crate::login::{Languages, LocalSettings, LocalUser, Settings, ThrottleSettings};
 
 /// `login:`
-pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
+pub(super) fn resolve(context: &mut Context, file: &File) -> Settings {
+    let given = &file.login;
     if given.title.trim().is_empty() || given.title.chars().any(char::is_control) {
         context.error("login.title", "the login page needs a heading of one line");
     }
@@ -45,7 +46,8 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
                 Err(problems) => context.found.extend_from_slice(problems.diagnostics()),
             }
         }
-        LocalSettings { users: in_configuration, users_file }
+        let totp = local.totp.as_ref().map(|totp| totp::resolve(context, file, totp));
+        LocalSettings { users: in_configuration, users_file, totp }
     });
     if let Some(local) = &given.local
         && local.users.is_empty()

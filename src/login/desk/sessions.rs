@@ -120,6 +120,7 @@ impl Desk<'_> {
             },
             token: &self.sessions.csrf_token(session, "logout"),
             offer_everywhere: lists,
+            offer_factor: session.credential() != 0 && self.login.has_factors(),
             ..View::default()
         };
         self.login.pages.show(Page::Sessions, status, self.language, &view)

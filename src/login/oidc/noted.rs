@@ -99,7 +99,7 @@ impl Grant {
         let token = Some(offer.refresh.expose_secret()).filter(|token| token.len() <= LONGEST)?;
         // Whoever does not say it is asked every five minutes, and nobody more than once in one.
         let lasting = Duration::from_secs(offer.seconds.unwrap_or(300).clamp(60, 30 * 86_400));
-        let refresh = keys.conceal(BOUND, token.as_bytes());
+        let refresh = keys.conceal(&[BOUND], token.as_bytes());
         Some(Self { refresh, until: now.plus(lasting), failing: None })
     }
 
@@ -117,7 +117,8 @@ impl Grant {
 
     /// The token, if one of our keys concealed it.
     pub fn token(&self, keys: &Keys) -> Option<SecretString> {
-        Some(String::from_utf8(keys.reveal(BOUND, &self.refresh)?).ok()?.into())
+        let token = keys.disclose(&[BOUND], &self.refresh)?;
+        Some(std::str::from_utf8(&token).ok()?.into())
     }
 }
 

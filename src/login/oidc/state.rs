@@ -59,12 +59,12 @@ impl State {
 
     /// As it travels.
     pub fn sealed(&self, keys: &Keys) -> String {
-        keys.conceal(BOUND, &serde_json::to_vec(self).expect("texts and numbers can be written"))
+        keys.conceal(&[BOUND], &serde_json::to_vec(self).expect("texts and numbers can be written"))
     }
 
     /// The one that has come back from this provider, in time.
     pub fn open(sealed: &str, provider: &str, keys: &Keys, now: Timestamp) -> Result<Self, Failure> {
-        let plain = keys.reveal(BOUND, sealed).ok_or(Failure::UnknownState)?;
+        let plain = keys.disclose(&[BOUND], sealed).ok_or(Failure::UnknownState)?;
         let state: Self = serde_json::from_slice(&plain).map_err(|_| Failure::UnknownState)?;
         if state.provider != provider {
             return Err(Failure::OtherProvider);

@@ -2,7 +2,7 @@
 //!
 //! Comes in: nothing. Goes out: a page with everything on it, and one with as little as there can be. Never shown to anybody.
 
-use super::{Place, Row, View, Waiting};
+use super::{Factor, Place, Row, View, Waiting};
 
 /// The token of all forms.
 pub(super) const TOKEN: &str = "sample-token";
@@ -12,17 +12,24 @@ pub(super) struct Sample {
     rows: Vec<Row>,
     places: Vec<Place>,
     waiting: Waiting,
+    factor: Factor,
     is_full: bool,
 }
 
 /// Everything is there.
 pub(super) fn full() -> Sample {
-    Sample { rows: vec![row()], places: vec![place()], waiting: waiting(), is_full: true }
+    Sample { rows: vec![row()], places: vec![place()], waiting: waiting(), factor: factor(), is_full: true }
 }
 
 /// Nothing is there that may be missing.
 pub(super) fn bare() -> Sample {
-    Sample { rows: Vec::new(), places: Vec::new(), waiting: waiting(), is_full: false }
+    Sample {
+        rows: Vec::new(),
+        places: Vec::new(),
+        waiting: waiting(),
+        factor: Factor::default(),
+        is_full: false,
+    }
 }
 
 impl Sample {
@@ -52,6 +59,8 @@ impl Sample {
             waiting: Some(&self.waiting),
             offer_password: true,
             places: &self.places,
+            factor: Some(&self.factor),
+            offer_factor: is_full,
             lead_on: is_full.then_some("Go on"),
         }
     }
@@ -69,6 +78,16 @@ fn row() -> Row {
         is_this: true,
         name: some(),
         token: TOKEN.to_owned(),
+    }
+}
+
+fn factor() -> Factor {
+    Factor {
+        carried: "text".to_owned(),
+        secret: "TEXT".to_owned(),
+        is_on: true,
+        left: 9,
+        ..Factor::default()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Comes in: nothing. Goes out: the words. Never a sentence put together from pieces.
 
 use super::elsewhere::ENGLISH;
-use super::{Again, Ago, Circle, Words};
+use super::{Again, Ago, Circle, Words, factor};
 
 pub(super) const WORDS: Words = Words {
     sign_in: "Sign in",
@@ -35,6 +35,7 @@ pub(super) const WORDS: Words = Words {
     ended_before: "That session had ended already.",
     ended_others: "You are signed out everywhere else.",
     application: "Back to the application",
+    factor: &factor::ENGLISH,
     ago: Ago {
         moment: "just now",
         minutes: (" minute ago", " minutes ago"),

@@ -3,7 +3,7 @@
 //! Comes in: nothing. Goes out: the words, in the polite form. Never a sentence put together from pieces.
 
 use super::elsewhere::KOREAN;
-use super::{Again, Ago, Circle, Words};
+use super::{Again, Ago, Circle, Words, factor};
 
 pub(super) const WORDS: Words = Words {
     sign_in: "로그인",
@@ -35,6 +35,7 @@ pub(super) const WORDS: Words = Words {
     ended_before: "해당 세션은 이미 종료되었습니다.",
     ended_others: "다른 모든 기기에서 로그아웃되었습니다.",
     application: "애플리케이션으로 돌아가기",
+    factor: &factor::KOREAN,
     ago: Ago {
         moment: "방금 전",
         minutes: ("분 전", "분 전"),

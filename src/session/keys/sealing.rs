@@ -8,8 +8,6 @@ use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce};
 use aws_lc_rs::hkdf;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Length of a tag.
 pub const TAG_LENGTH: usize = 16;
@@ -29,25 +27,6 @@ impl Sealing {
     /// The key that seals.
     pub(in crate::session) fn first(&self) -> &SealingKey {
         self.0.first().expect("there is always a key to seal with")
-    }
-
-    /// A text that can travel: `base64url(nonce ‖ sealed ‖ tag)`.
-    pub(in crate::session) fn conceal(&self, bound: &[u8], text: &[u8]) -> String {
-        let mut nonce = [0; NONCE_LENGTH];
-        getrandom::fill(&mut nonce).expect("the operating system's generator works once the system is up");
-        let mut sealed = text.to_vec();
-        let tag = self.first().seal(nonce, bound, &mut sealed);
-        URL_SAFE_NO_PAD.encode([&nonce[..], &sealed, &tag].concat())
-    }
-
-    /// The text again.
-    pub(in crate::session) fn reveal(&self, bound: &[u8], concealed: &str) -> Option<Vec<u8>> {
-        let bytes = URL_SAFE_NO_PAD.decode(concealed).ok()?;
-        let (nonce, rest) = bytes.split_first_chunk::<NONCE_LENGTH>()?;
-        let (sealed, tag) = rest.split_last_chunk::<TAG_LENGTH>()?;
-        let mut plain = vec![0; sealed.len()];
-        self.all().find_map(|key| key.open(*nonce, bound, (sealed, tag), &mut plain))?;
-        Some(plain)
     }
 
     /// All keys that may have sealed.

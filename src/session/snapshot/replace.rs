@@ -19,7 +19,7 @@ const SUFFIX: &str = ".new";
 const ABANDONED: Duration = Duration::from_secs(600);
 
 /// Writes `path` anew.
-pub(super) fn replace<T>(
+pub fn replace<T>(
     path: &Path,
     now: Timestamp,
     write: impl FnOnce(&mut File) -> io::Result<T>,
