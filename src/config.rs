@@ -165,7 +165,8 @@ fn build(source: &Source, makes_keys: bool) -> Result<Config, Problems> {
 /// Maps whose keys are the operator's own.
 fn keeps_all_keys(path: &str) -> bool {
     let of_a_route = path.starts_with("routes[") && path.ends_with("].session_headers");
-    of_a_route || matches!(path, "login.local.users" | "headers.response.set")
+    let of_a_token = path.starts_with("login.bearer.issuers[") && path.ends_with("].required");
+    of_a_route || of_a_token || matches!(path, "login.local.users" | "headers.response.set")
 }
 
 /// Values that are never shown.

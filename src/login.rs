@@ -14,6 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::headers::OuterNames;
 use crate::login::basic::Basic;
+use crate::login::bearer::Bearer;
 use crate::login::client_certificate::ClientCertificate;
 use crate::login::desk::Desk;
 use crate::login::local::Local;
@@ -32,12 +33,15 @@ use crate::session::{Sessions, Visitor};
 
 pub mod authorization;
 pub mod basic;
+pub mod bearer;
 pub mod client_certificate;
 mod desk;
 mod facts;
 pub mod form;
 pub mod guard;
+pub mod issuer;
 pub mod local;
+pub mod outside;
 pub mod page;
 pub mod password;
 mod remembered;
@@ -45,6 +49,7 @@ pub mod settings;
 pub mod target;
 pub mod text;
 pub mod throttle;
+pub mod token;
 pub mod trusted_header;
 pub mod users;
 pub mod vouch;
@@ -110,7 +115,8 @@ impl Login {
         let local = settings.local.map(|local| Local::new(local, source, throttle, limits)).transpose()?;
         let local = local.map(Arc::new);
         let basic = settings.basic.as_ref().zip(local.as_ref());
-        let vouchers: [Option<Box<dyn Voucher>>; 3] = [
+        let vouchers: [Option<Box<dyn Voucher>>; 4] = [
+            settings.bearer.map(Bearer::new).transpose()?.map(|bearer| Box::new(bearer) as _),
             basic.map(|(basic, local)| Box::new(Basic::new(basic, local.clone())) as _),
             settings.client_certificate.map(|given| Box::new(ClientCertificate::new(given)) as _),
             settings.trusted_header.as_ref().map(|given| Box::new(TrustedHeader::new(given)) as _),

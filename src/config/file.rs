@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::brief::{Brief, OneOrMany};
 use super::units::{Count, Duration, Size, Switch};
 
-pub use credentials::{Basic, CertificatePlace, ClientAuth, ClientCertificate, TrustedHeader};
+pub use bearer::{Bearer, BearerClaims, BearerIssuer, Words};
 pub use django::{Django, DjangoBackend, DjangoColumns};
 pub use login::{Local, Login, LoginLanguage, Secret, Throttle, User};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
@@ -21,8 +21,9 @@ pub use session::{
     Cookie, CreateSession, Key, Memory, SameSiteWord, Secure, Session, Sql, SqlTls, StoreWord,
 };
 pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTls};
+pub use vouching::{Basic, CertificatePlace, ClientAuth, ClientCertificate, TrustedHeader};
 
-mod credentials;
+mod bearer;
 mod django;
 mod login;
 mod operation;
@@ -30,6 +31,7 @@ mod redis;
 mod route;
 mod session;
 mod upstream;
+mod vouching;
 
 /// Configuration of Cloakroom. Paths of files are relative to the configuration file. Every string may contain
 /// `${VAR}`, `${VAR:-default}` or `${file:/path}`; keys starting with `x-` are ignored.

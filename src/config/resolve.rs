@@ -14,8 +14,8 @@ use crate::gateway::settings::{Limits, PublicUrl, Timeouts};
 use crate::peer::Scheme;
 
 mod admin;
+mod bearer;
 mod certificate;
-mod credentials;
 mod django;
 mod headers;
 mod keys;
@@ -30,6 +30,7 @@ mod session;
 mod sql;
 mod storage;
 mod upstreams;
+mod vouching;
 
 /// What resolving needs besides the file, and what it finds.
 #[derive(Debug)]
@@ -104,7 +105,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let reserved_prefix = routes::reserved_prefix(context, file.reserved_prefix.as_deref());
     let routes = routes::resolve(context, file, &upstreams, &reserved_prefix);
     let mut login = login::resolve(context, &file.login);
-    credentials::resolve(context, file, &listeners, &mut login);
+    vouching::resolve(context, file, &listeners, &mut login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
     people::check(context, &routes, &login, session.store);

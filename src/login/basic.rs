@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::headers::{Inbound, is_navigation};
 use crate::identity::Identity;
 use crate::login::authorization;
-use crate::login::local::{Local, Outcome};
+use crate::login::local::{Local as Passwords, Outcome};
 use crate::login::vouch::{Answer, Look, Rejected, Voucher, Why};
 use crate::message::Fields;
 use crate::session::accounts::Accounts as _;
@@ -54,7 +54,7 @@ pub struct Settings {
 
 /// HTTP Basic, against the passwords there are.
 pub struct Basic {
-    local: Arc<Local>,
+    passwords: Arc<Passwords>,
     challenge: String,
     pass_on: bool,
     key: hmac::Key,
@@ -82,12 +82,12 @@ struct Said {
 
 impl Basic {
     /// HTTP Basic as configured.
-    pub fn new(settings: &Settings, local: Arc<Local>) -> Self {
+    pub fn new(settings: &Settings, passwords: Arc<Passwords>) -> Self {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).expect("the operating system's generator works once the system is up");
         let cache = Cache::builder().max_capacity(ROOM).eviction_policy(EvictionPolicy::lru());
         Self {
-            local,
+            passwords,
             challenge: format!("Basic realm=\"{}\", charset=\"UTF-8\"", settings.realm),
             pass_on: settings.pass_on,
             key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
@@ -108,10 +108,9 @@ impl Basic {
     /// Whoever this password was right for a moment ago, if nothing has changed about them since.
     fn recall(&self, digest: &Digest, now: Timestamp) -> Option<Guest> {
         let known = self.known.get(digest)?;
-        let users = self.local.users();
         let stands = now < known.until
-            && known.changes == users.changes()
-            && users.accepts(known.identity.user(), known.credential).is_ok();
+            && known.changes == self.passwords.changes()
+            && self.passwords.accepts(known.identity.user(), known.credential).is_ok();
         if !stands {
             self.known.invalidate(digest);
             return None;
@@ -131,8 +130,8 @@ impl Basic {
         if let Some(guest) = self.recall(&digest, now) {
             return Look::Is(guest);
         }
-        let changes = self.local.users().changes();
-        match self.local.try_password(&said.user, said.password, request.client.ip, now).await {
+        let changes = self.passwords.changes();
+        match self.passwords.try_password(&said.user, said.password, request.client.ip, now).await {
             Outcome::Welcome(identity, credential) => {
                 let until = now.plus(REMEMBERED);
                 let known = Known { identity: identity.clone(), credential, changes, until };
@@ -240,7 +239,8 @@ mod tests {
             }])
         };
         let settings = LocalSettings { users: vec![], users_file: Some(path) };
-        let local = Local::new(settings, Some(Box::new(source)), Arc::default(), ThrottleSettings::default());
+        let local =
+            Passwords::new(settings, Some(Box::new(source)), Arc::default(), ThrottleSettings::default());
         let settings = Settings { realm: "x".to_owned(), pass_on: false };
         Basic::new(&settings, Arc::new(local.expect("valid")))
     }
@@ -282,11 +282,11 @@ mod tests {
         for guest in futures_util::future::join_all(all).await {
             assert_eq!(guest.expect("right").identity.user(), "alice");
         }
-        assert_eq!(basic.local.checks(), 1, "also side by side");
+        assert_eq!(basic.passwords.checks(), 1, "also side by side");
         assert_eq!(say(&basic, "alice:correct: horsf", now()).await, Err(Why::Password));
         let later = now().plus(REMEMBERED);
         assert_eq!(say(&basic, "alice:correct: horse", later).await.expect("right").authenticated_at, later);
-        assert_eq!(basic.local.checks(), 3, "a minute later it is computed again");
+        assert_eq!(basic.passwords.checks(), 3, "a minute later it is computed again");
     }
 
     #[tokio::test]
@@ -295,10 +295,10 @@ mod tests {
         let basic = basic(&directory);
         assert!(say(&basic, "alice:correct: horse", now()).await.expect("right").identity.is_in("staff"));
         std::fs::write(directory.path().join("users"), "finance").expect("written");
-        basic.local.users().look().expect("read");
+        basic.passwords.users().look().expect("read");
         assert!(say(&basic, "alice:correct: horse", now()).await.expect("right").identity.is_in("finance"));
         std::fs::write(directory.path().join("users"), "disabled").expect("written");
-        basic.local.users().look().expect("read");
+        basic.passwords.users().look().expect("read");
         assert_eq!(say(&basic, "alice:correct: horse", now()).await, Err(Why::Password));
     }
 

@@ -16,6 +16,8 @@ use crate::login::password::Checker;
 use crate::login::throttle::{Attempt, Throttle, Wait};
 use crate::login::users::{Users, UsersError, UsersSource};
 use crate::login::{LocalSettings, ThrottleSettings};
+use crate::session::accounts::Accounts;
+use crate::session::record::EndReason;
 
 /// `login.local`, ready to be asked.
 #[derive(Debug)]
@@ -73,6 +75,11 @@ impl Local {
         &self.users
     }
 
+    /// How often the people who may log in have changed since the start.
+    pub fn changes(&self) -> u64 {
+        self.users.changes()
+    }
+
     /// How many passwords were looked at since the start.
     pub fn checks(&self) -> u64 {
         self.checker.asked()
@@ -115,5 +122,11 @@ impl Local {
             }
             (Ok(_), _) => Outcome::Wrong,
         }
+    }
+}
+
+impl Accounts for Local {
+    fn accepts(&self, user: &str, credential: u64) -> Result<(), EndReason> {
+        self.users.accepts(user, credential)
     }
 }

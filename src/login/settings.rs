@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::login::{basic, client_certificate, trusted_header};
+use crate::login::{basic, bearer, client_certificate, trusted_header};
 
 /// `login:`
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Settings {
     pub local: Option<LocalSettings>,
     /// `login.basic`, when configured.
     pub basic: Option<basic::Settings>,
+    /// `login.bearer`, when configured.
+    pub bearer: Option<bearer::Settings>,
     /// `login.trusted_header`, when configured.
     pub trusted_header: Option<trusted_header::Settings>,
     /// `login.client_certificate`, when configured.
@@ -36,6 +38,7 @@ impl Default for Settings {
             remember_name: Duration::from_secs(365 * 86_400),
             local: None,
             basic: None,
+            bearer: None,
             trusted_header: None,
             client_certificate: None,
             throttle: ThrottleSettings::default(),

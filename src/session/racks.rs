@@ -18,7 +18,7 @@ use crate::session::index::Mark;
 use crate::session::record::Session;
 
 /// Sessions on a full rack.
-const FULL: usize = 32;
+const FULL: usize = 64;
 
 /// What to do with a session whose rack has to go.
 pub(in crate::session) type Clear = Box<dyn Fn(Mark) + Send + Sync>;

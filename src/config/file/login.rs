@@ -12,7 +12,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Basic, ClientCertificate, TrustedHeader};
+use super::{Basic, Bearer, ClientCertificate, TrustedHeader};
 use crate::config::brief::{Brief, FromWord};
 use crate::config::units::{Duration, Rate, Switch};
 
@@ -30,6 +30,8 @@ pub struct Login {
     pub local: Option<Local>,
     /// HTTP Basic, for API clients.
     pub basic: Option<Basic>,
+    /// Tokens of configured issuers, for API clients.
+    pub bearer: Option<Bearer>,
     /// The user header of a proxy before this gateway.
     pub trusted_header: Option<TrustedHeader>,
     /// Certificates of clients.
@@ -46,6 +48,7 @@ impl Default for Login {
             remember_name_for: Duration::seconds(365 * 86_400),
             local: None,
             basic: None,
+            bearer: None,
             trusted_header: None,
             client_certificate: None,
             throttle: Throttle::default(),

@@ -61,6 +61,7 @@ pub(super) fn resolve(context: &mut Context, given: &Login) -> Settings {
         remember_name: given.remember_name_for.0,
         local,
         basic: None,
+        bearer: None,
         trusted_header: None,
         client_certificate: None,
         throttle: ThrottleSettings {

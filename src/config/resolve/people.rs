@@ -18,7 +18,8 @@ pub(super) fn check(context: &mut Context, routes: &[Route], login: &Settings, s
         Some(local) => (local.users.as_slice(), local.users_file.is_some()),
         None => (&[] as &[LocalUser], false),
     };
-    let others = login.trusted_header.is_some() || login.client_certificate.is_some();
+    let others = [login.bearer.is_some(), login.trusted_header.is_some(), login.client_certificate.is_some()];
+    let others = others.contains(&true);
     if !users.is_empty() && !has_file && !others {
         let names: BTreeSet<&str> = users.iter().map(|user| user.name.as_str()).collect();
         let groups: BTreeSet<&str> =

@@ -1,4 +1,4 @@
-//! Credentials: `login:` methods where the request itself proves who is asking, as written.
+//! Vouching: `login:` methods where the request itself proves who is asking, as written.
 //!
 //! Comes in: YAML. Goes out: plain structs with defaults.
 

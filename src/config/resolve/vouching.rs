@@ -1,11 +1,11 @@
-//! Credentials: login methods where the request itself proves who is asking.
+//! Vouching: login methods where the request itself proves who is asking.
 //!
 //! Comes in: `login:` as written, and who could say such a thing. Goes out: their settings. Never lets a method stand that
 //! nobody could use, nor one that anybody could.
 
 use http::HeaderName;
 
-use super::{Context, headers};
+use super::{Context, bearer, headers};
 use crate::config::file::{self, CertificatePlace, File};
 use crate::headers::OuterNames;
 use crate::login::client_certificate::Place;
@@ -21,6 +21,7 @@ pub(super) fn resolve(
 ) {
     let given = &file.login;
     login.basic = given.basic.as_ref().map(|given| basic(context, given, login.local.is_some()));
+    login.bearer = given.bearer.as_ref().map(|given| bearer::resolve(context, given));
     login.trusted_header =
         given.trusted_header.as_ref().and_then(|given| trusted_header(context, given, file));
     login.client_certificate =
@@ -34,11 +35,7 @@ fn basic(context: &mut Context, given: &file::Basic, has_passwords: bool) -> bas
             "there are no passwords to compare with\nadd `login.local` with `users:` or `users_file:`",
         );
     }
-    let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\');
-    if given.realm.is_empty() || !given.realm.chars().all(plain) {
-        let message = "a realm is sent as a header value\nwrite visible ASCII without `\"` and `\\`";
-        context.error("login.basic.realm", message);
-    }
+    check_realm(context, "login.basic.realm", &given.realm);
     basic::Settings { realm: given.realm.clone(), pass_on: given.pass_on.0 }
 }
 
@@ -120,4 +117,13 @@ fn client_certificate(
         context.error("login.client_certificate.groups", why.to_string());
     }
     client_certificate::Settings { user, groups: given.groups.clone(), units: given.organizational_units.0 }
+}
+
+/// A realm stands between quotes in a header's value.
+pub(super) fn check_realm(context: &mut Context, path: &str, realm: &str) {
+    let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\');
+    if realm.is_empty() || !realm.chars().all(plain) {
+        let message = "a realm is sent as a header value\nwrite visible ASCII without `\"` and `\\`";
+        context.error(path, message);
+    }
 }
