@@ -30,9 +30,12 @@ mod access_log;
 mod admin;
 
 mod access;
+mod client_certificates;
 mod django;
 mod end_reasons;
+mod guests;
 mod login;
+mod outer_proxy;
 mod own_sessions;
 mod remembered_name;
 mod session_data;
