@@ -30,6 +30,7 @@ mod access_log;
 mod admin;
 
 mod access;
+mod bearer;
 mod client_certificates;
 mod django;
 mod end_reasons;
@@ -46,6 +47,7 @@ mod sessions;
 mod config;
 mod config_example;
 mod config_sessions;
+mod config_vouching;
 
 mod command_line;
 mod program;
