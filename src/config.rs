@@ -170,7 +170,9 @@ fn build(source: &Source, makes_keys: bool) -> Result<Config, Problems> {
 fn keeps_all_keys(path: &str) -> bool {
     let of_a_route =
         path.starts_with("routes[") && (path.ends_with("].session_headers") || path.ends_with(".claims"));
-    of_a_route || matches!(path, "login.local.users" | "headers.response.set" | "identity.extra_headers")
+    let of_a_token = path.starts_with("login.bearer.issuers[") && path.ends_with("].required");
+    let others = ["login.local.users", "headers.response.set", "identity.extra_headers"];
+    of_a_route || of_a_token || others.contains(&path)
 }
 
 /// Values that are never shown.

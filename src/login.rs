@@ -14,6 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::headers::OuterNames;
 use crate::login::basic::Basic;
+use crate::login::bearer::Bearer;
 use crate::login::circle::Circles;
 use crate::login::circle::obstacle::Obstacle;
 use crate::login::client_certificate::ClientCertificate;
@@ -40,6 +41,7 @@ use crate::session::{Sessions, Visitor};
 
 pub mod authorization;
 pub mod basic;
+pub mod bearer;
 pub mod circle;
 pub mod client_certificate;
 mod desk;
@@ -157,7 +159,8 @@ impl Login {
         let passwords = (!methods.is_empty())
             .then(|| Arc::new(Passwords::new(methods, factors, throttle.clone(), limits)));
         let basic = settings.basic.as_ref().zip(passwords.as_ref());
-        let vouchers: [Option<Box<dyn Voucher>>; 3] = [
+        let vouchers: [Option<Box<dyn Voucher>>; 4] = [
+            settings.bearer.map(Bearer::new).transpose()?.map(|bearer| Box::new(bearer) as _),
             basic.map(|(basic, passwords)| Box::new(Basic::new(basic, passwords.clone())) as _),
             settings.client_certificate.map(|given| Box::new(ClientCertificate::new(given)) as _),
             settings.trusted_header.as_ref().map(|given| Box::new(TrustedHeader::new(given)) as _),

@@ -12,7 +12,8 @@ use super::brief::{Brief, OneOrMany};
 use super::units::{Count, Duration, Size, Switch};
 
 pub use access::{Access, Condition, OnlyMap, Words};
-pub use credentials::{Basic, CertificatePlace, ClientAuth, ClientCertificate, TrustedHeader};
+pub use bearer::{Bearer, BearerClaims, BearerIssuer};
+pub use credentials::{BasicCredentials, Credentials, OwnCredentials};
 pub use django::{Django, DjangoBackend, DjangoColumns};
 pub use identity::{
     Assertion, AssertionAlgorithm, AssertionKey, Identity, IdentityEncoding, IdentityHeaders,
@@ -31,9 +32,10 @@ pub use session::{
 };
 pub use totp::Totp;
 pub use upstream::{BalanceWord, Protocol, Upstream, UpstreamTimeouts, UpstreamTls};
-pub use upstream_credentials::{BasicCredentials, Credentials, OwnCredentials};
+pub use vouching::{Basic, CertificatePlace, ClientAuth, ClientCertificate, TrustedHeader};
 
 mod access;
+mod bearer;
 mod credentials;
 mod django;
 mod identity;
@@ -46,7 +48,7 @@ mod route;
 mod session;
 mod totp;
 mod upstream;
-mod upstream_credentials;
+mod vouching;
 
 /// Configuration of Cloakroom. Paths of files are relative to the configuration file. Every string may contain
 /// `${VAR}`, `${VAR:-default}` or `${file:/path}`; keys starting with `x-` are ignored.

@@ -17,6 +17,7 @@ mod access;
 mod admin;
 mod application;
 mod assertion;
+mod bearer;
 mod certificate;
 mod credentials;
 mod django;
@@ -37,8 +38,8 @@ mod session;
 mod sql;
 mod storage;
 mod totp;
-mod upstream_credentials;
 mod upstreams;
+mod vouching;
 
 /// What resolving needs besides the file, and what it finds.
 #[derive(Debug)]
@@ -114,7 +115,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
     let routes = routes::resolve(context, file, &upstreams, &reserved_prefix);
     access::check_addresses(context, file, &listeners);
     let mut login = login::resolve(context, file);
-    credentials::resolve(context, file, &listeners, &mut login);
+    vouching::resolve(context, file, &listeners, &mut login);
     let state_dir = file.state_dir.as_deref().map(|given| context.path(given));
     let session = session::resolve(context, file, &listeners, public_url.as_ref());
     login.applications = application::resolve(context, &file.login.upstream, &routes, session.store);

@@ -127,7 +127,7 @@ fn of_credentials(why: &Why) -> (StatusCode, &'static str) {
         Why::Token(_) => (StatusCode::UNAUTHORIZED, "invalid_token"),
         Why::Scope(_) => (StatusCode::FORBIDDEN, "insufficient_scope"),
         Why::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_attempts"),
-        Why::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "login_busy"),
+        Why::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "login_unavailable"),
     }
 }
 

@@ -33,6 +33,11 @@ impl Local {
         &self.users
     }
 
+    /// How often the people who may log in have changed since the start.
+    pub fn changes(&self) -> u64 {
+        self.users.changes()
+    }
+
     /// How many passwords were looked at since the start.
     pub fn checks(&self) -> u64 {
         self.checker.asked()

@@ -7,12 +7,10 @@ use secrecy::SecretString;
 
 use crate::login::factor::FactorSettings;
 use crate::login::ldap::LdapSettings;
-
 use crate::login::looks::Looks;
 use crate::login::replay::ReplaySettings;
 use crate::login::upstream::Application;
-
-use crate::login::{basic, client_certificate, trusted_header};
+use crate::login::{basic, bearer, client_certificate, trusted_header};
 
 use crate::login::oidc::settings::OidcSettings;
 
@@ -31,6 +29,8 @@ pub struct Settings {
     pub ldap: Option<LdapSettings>,
     /// `login.basic`, when configured.
     pub basic: Option<basic::Settings>,
+    /// `login.bearer`, when configured.
+    pub bearer: Option<bearer::Settings>,
     /// `login.trusted_header`, when configured.
     pub trusted_header: Option<trusted_header::Settings>,
     /// `login.client_certificate`, when configured.
@@ -65,6 +65,7 @@ impl Default for Settings {
             local: None,
             ldap: None,
             basic: None,
+            bearer: None,
             trusted_header: None,
             client_certificate: None,
             oidc: OidcSettings::default(),

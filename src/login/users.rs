@@ -68,6 +68,9 @@ pub enum UsersError {
     /// No thread could be started.
     #[error("cannot start a thread for the login: {0}")]
     Thread(std::io::Error),
+    /// Issuers of tokens could not be asked.
+    #[error("cannot ask issuers of tokens: {0}")]
+    Issuers(#[from] crate::login::outside::OutsideError),
     /// A user cannot be said in headers.
     #[error("user {user:?}: {source}")]
     User {

@@ -33,16 +33,20 @@ mod access;
 mod rules;
 
 mod application_login;
+mod bearer;
+mod client_certificates;
 mod django;
 mod end_reasons;
 mod forward_auth;
 mod fresh_login;
+mod guests;
 mod login;
 mod login_circle;
 mod login_pages;
 mod oidc;
 mod oidc_logout;
 mod oidc_refresh;
+mod outer_proxy;
 mod own_sessions;
 mod proof;
 mod remembered_name;
@@ -59,6 +63,7 @@ mod config_access;
 mod config_example;
 mod config_oidc;
 mod config_sessions;
+mod config_vouching;
 
 mod command_line;
 mod program;

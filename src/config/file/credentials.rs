@@ -1,82 +1,68 @@
-//! Credentials: `login:` methods where the request itself proves who is asking, as written.
+//! Credentials: `credentials:` of an upstream or a route, and the file of people's own, as written.
 //!
-//! Comes in: YAML. Goes out: plain structs with defaults.
+//! Comes in: YAML. Goes out: plain structs with defaults. Never shows a password.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::units::Switch;
+use super::Secret;
+use crate::config::brief::FromWord;
 
-/// HTTP Basic, for API clients: a user name and a password with each request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a map, or `{}` for the defaults")]
-pub struct Basic {
-    /// What clients are told they need a password for.
-    pub realm: String,
-    /// The application sees the `Authorization` header, too.
-    pub pass_on: Switch,
+/// What an application that wants a password is told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a map with `basic`")]
+pub struct Credentials {
+    /// `Authorization: Basic`, in the place of the client's own.
+    pub basic: Option<BasicCredentials>,
 }
 
-impl Default for Basic {
+/// A user and a password.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a map with `user` and `password`")]
+pub struct BasicCredentials {
+    /// The user's name there: a text with `{user}`, `{email}` or `{claims.NAME}`, or the same for all.
+    pub user: String,
+    /// The same password for all.
+    pub password: Option<Secret>,
+    /// The password is in the session, under this key, such as `shared.legacy-password`.
+    pub from_session: Option<String>,
+    /// The password is in the session, where the login method keeps it under this name.
+    pub from_login: Option<String>,
+    /// A YAML file with a password, or a map of `user` and `password`, for each person; it goes first.
+    pub users_file: Option<String>,
+}
+
+impl Default for BasicCredentials {
     fn default() -> Self {
-        Self { realm: "cloakroom".to_owned(), pass_on: Switch(false) }
+        Self {
+            user: "{user}".to_owned(),
+            password: None,
+            from_session: None,
+            from_login: None,
+            users_file: None,
+        }
     }
 }
 
-/// The user header of a proxy before this gateway; believed only from `trusted_proxies`.
+/// What one person is called by an application.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a map with `user`")]
-pub struct TrustedHeader {
-    /// Header with the user's name.
+#[serde(default, deny_unknown_fields, expecting = "a map with `user` and `password`")]
+pub struct OwnCredentials {
+    /// The user's name there, if it is not the usual one.
     pub user: Option<String>,
-    /// Header with the e-mail address.
-    pub email: Option<String>,
-    /// Header with the groups, comma-separated.
-    pub groups: Option<String>,
-    /// Header with the name for people.
-    pub name: Option<String>,
-    /// The values are percent-encoded, as another Cloakroom writes them.
-    pub percent_encoded: Switch,
-    /// Where people sign out, such as `https://sso.example.com/logout`.
-    pub logout_url: Option<String>,
+    /// The password there.
+    pub password: Option<Secret>,
 }
 
-/// Certificates of clients, on listeners with `tls.client_ca`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a map, or `{}` for the defaults")]
-pub struct ClientCertificate {
-    /// Where the user's name stands: `common_name`, `user_id`, `email`, `dns` or `uri`.
-    pub user: CertificatePlace,
-    /// Groups of everybody who comes with a certificate.
-    pub groups: Vec<String>,
-    /// The organizational units (OU) of the subject are groups, too.
-    pub organizational_units: Switch,
-}
+impl FromWord for OwnCredentials {
+    type Map = Self;
+    const WANTED: &'static str = "a password, or a map with `user` and `password`";
 
-/// Where a name stands in a certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CertificatePlace {
-    /// The common name of the subject.
-    #[default]
-    CommonName,
-    /// The user id (UID) of the subject.
-    UserId,
-    /// The first e-mail address of the alternative names.
-    Email,
-    /// The first DNS name of the alternative names.
-    Dns,
-    /// The first URI of the alternative names.
-    Uri,
-}
+    fn from_word(word: &str) -> Result<Self, String> {
+        Ok(Self { password: Some(Secret(word.into())), ..Self::default() })
+    }
 
-/// Whether clients need a certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientAuth {
-    /// Nobody gets in without.
-    #[default]
-    Required,
-    /// Whoever has one shows it.
-    Optional,
+    fn from_map(map: Self) -> Self {
+        map
+    }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::ldap::Ldap;
 use super::oidc::Oidc;
 use super::totp::Totp;
-use super::{Basic, ClientCertificate, TrustedHeader};
+use super::{Basic, Bearer, ClientCertificate, TrustedHeader};
 use crate::config::brief::{Brief, FromWord};
 use crate::config::units::{Duration, Rate, Size, Switch};
 
@@ -43,6 +43,8 @@ pub struct Login {
     pub ldap: Option<Ldap>,
     /// HTTP Basic, for API clients.
     pub basic: Option<Basic>,
+    /// Tokens of configured issuers, for API clients.
+    pub bearer: Option<Bearer>,
     /// The user header of a proxy before this gateway.
     pub trusted_header: Option<TrustedHeader>,
     /// Certificates of clients.
@@ -74,6 +76,7 @@ impl Default for Login {
             local: None,
             ldap: None,
             basic: None,
+            bearer: None,
             trusted_header: None,
             client_certificate: None,
             oidc: Vec::new(),

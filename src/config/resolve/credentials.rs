@@ -1,123 +1,114 @@
-//! Credentials: login methods where the request itself proves who is asking.
+//! Credentials: users and passwords for applications that want them.
 //!
-//! Comes in: `login:` as written, and who could say such a thing. Goes out: their settings. Never lets a method stand that
-//! nobody could use, nor one that anybody could.
+//! Comes in: `credentials:` of a route or of its upstream, as written. Goes out: what is said there; the route's own goes
+//! before the upstream's. Never shows a password.
 
-use http::HeaderName;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
-use super::{Context, headers};
-use crate::config::file::{self, CertificatePlace, File};
-use crate::headers::OuterNames;
-use crate::login::client_certificate::Place;
-use crate::login::{Settings, basic, client_certificate, trusted_header};
-use crate::server::ListenerSettings;
+use super::{Context, secret_file};
+use crate::config::brief::Brief;
+use crate::config::diagnostic::Problems;
+use crate::config::document::parse;
+use crate::config::file::{self, OwnCredentials, Secret};
+use crate::config::interpolate::System;
+use crate::config::typed;
+use crate::headers::credentials::{Credentials, Person};
+use crate::headers::template::Template;
+use crate::session::data::DataKey;
+use crate::session::rights::is_name;
 
-/// The methods of `login:` that need nothing but a request.
+/// What an application is told; `own` is the name space of the upstream.
 pub(super) fn resolve(
     context: &mut Context,
-    file: &File,
-    listeners: &[ListenerSettings],
-    login: &mut Settings,
-) {
-    let given = &file.login;
-    login.basic = given.basic.as_ref().map(|given| basic(context, given, login.local.is_some()));
-    login.trusted_header =
-        given.trusted_header.as_ref().and_then(|given| trusted_header(context, given, file));
-    login.client_certificate =
-        given.client_certificate.as_ref().map(|given| client_certificate(context, given, listeners));
-}
-
-fn basic(context: &mut Context, given: &file::Basic, has_passwords: bool) -> basic::Settings {
-    if !has_passwords {
-        context.key_error(
-            "login.basic",
-            "there are no passwords to compare with\nadd `login.local` with `users:` or `users_file:`",
-        );
-    }
-    let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\');
-    if given.realm.is_empty() || !given.realm.chars().all(plain) {
-        let message = "a realm is sent as a header value\nwrite visible ASCII without `\"` and `\\`";
-        context.error("login.basic.realm", message);
-    }
-    basic::Settings { realm: given.realm.clone(), pass_on: given.pass_on.0 }
-}
-
-fn trusted_header(
-    context: &mut Context,
-    given: &file::TrustedHeader,
-    file: &File,
-) -> Option<trusted_header::Settings> {
-    const AT: &str = "login.trusted_header";
-    if file.trusted_proxies.is_empty() && !context.document.is_damaged("trusted_proxies") {
-        let message = "no proxy is trusted, so nobody is believed\n\
-                       add `trusted_proxies` with the address of the proxy that says who is asking";
-        context.key_error(AT, message);
-    }
-    if let Some(url) = &given.logout_url {
-        let good = ["https://", "http://", "/"].iter().any(|start| url.starts_with(start))
-            && !url.starts_with("//")
-            && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        if !good {
-            let message = format!("`{url}` is not a URL\nwrite `https://sso.example.com/logout`");
-            context.error(&format!("{AT}.logout_url"), message);
-        }
-    }
-    let Some(user) = given.user.clone() else {
-        context.missing(AT, "whose name stands in no header\nadd `user: Remote-User`");
+    at: &str,
+    given: &file::Credentials,
+    own: &str,
+) -> Option<Arc<Credentials>> {
+    let Some(basic) = &given.basic else {
+        context.missing(at, "credentials of no kind\nadd `basic: { user: \"{user}\", password: \"…\" }`");
         return None;
     };
-    let names = OuterNames {
-        user,
-        email: given.email.clone(),
-        groups: given.groups.clone(),
-        name: given.name.clone(),
-    };
-    check_names(context, AT, &names);
-    let (percent_encoded, logout_url) = (given.percent_encoded.0, given.logout_url.clone());
-    Some(trusted_header::Settings { names, percent_encoded, logout_url })
-}
-
-fn check_names(context: &mut Context, at: &str, names: &OuterNames) {
-    let given = [
-        ("user", Some(&names.user)),
-        ("email", names.email.as_ref()),
-        ("groups", names.groups.as_ref()),
-        ("name", names.name.as_ref()),
-    ];
-    let mut before: Vec<&String> = Vec::new();
-    for (key, name) in given.into_iter().filter_map(|(key, name)| Some((key, name?))) {
-        let path = format!("{at}.{key}");
-        if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            context.error(&path, format!("`{name}` is not a header name\nwrite letters, digits and `-`"));
-        } else if headers::is_taken(name) {
-            context.error(&path, format!("`{name}` has a meaning of its own"));
-        } else if before.iter().any(|other| crate::headers::is_same_name(other.as_bytes(), name.as_bytes())) {
-            context.error(&path, format!("`{name}` says something else already"));
+    let at = format!("{at}.basic");
+    let nowhere = basic.password.is_none()
+        && basic.from_session.is_none()
+        && basic.from_login.is_none()
+        && basic.users_file.is_none();
+    if nowhere {
+        context.missing(&at, "a user without a password\nadd `password: \"${file:/run/secrets/app}\"`");
+    }
+    let user = match Template::parse(&basic.user) {
+        Ok(user) => user,
+        Err(why) => {
+            context.error(&format!("{at}.user"), why.to_string());
+            return None;
         }
-        before.push(name);
+    };
+    if basic.user.contains(':') {
+        context.error(&format!("{at}.user"), "a user's name holds no colon: the password begins there");
     }
+    let key = basic.from_session.as_ref().and_then(|text| {
+        let (space, name) = text.split_once('.').unwrap_or((own, text));
+        let sound = is_name(name) && is_name(space) && name != "*";
+        if !sound {
+            let message = format!(
+                "`{text}` is not a key\nwrite `password` for the upstream's own, or `shared.password`"
+            );
+            context.error(&format!("{at}.from_session"), message);
+        }
+        sound.then(|| DataKey::new(space, name))
+    });
+    let people = match &basic.users_file {
+        Some(name) => {
+            let path = context.file(name);
+            let place = format!("{at}.users_file");
+            secret_file::warn_if_open(context, &place, &path);
+            people(context, &place, &path)
+        }
+        None => BTreeMap::new(),
+    };
+    let password = basic.password.as_ref().map(|Secret(password)| password.clone());
+    Some(Arc::new(Credentials { user, people, key, note: basic.from_login.clone(), password }))
 }
 
-fn client_certificate(
-    context: &mut Context,
-    given: &file::ClientCertificate,
-    listeners: &[ListenerSettings],
-) -> client_certificate::Settings {
-    let asked =
-        listeners.iter().any(|listener| listener.tls.as_ref().is_some_and(|tls| tls.clients.is_some()));
-    if !asked && !context.document.is_damaged("listen") {
-        let message = "no listener asks for certificates\nadd `client_ca: ca.pem` to the `tls` of a listener";
-        context.key_error("login.client_certificate", message);
-    }
-    let user = match given.user {
-        CertificatePlace::CommonName => Place::CommonName,
-        CertificatePlace::UserId => Place::UserId,
-        CertificatePlace::Email => Place::Email,
-        CertificatePlace::Dns => Place::Dns,
-        CertificatePlace::Uri => Place::Uri,
+/// People's own, from a file.
+fn people(context: &mut Context, at: &str, path: &Path) -> BTreeMap<String, Person> {
+    let given = match read(path) {
+        Ok(given) => given,
+        Err(Unusable::File(error)) => {
+            context.error(at, format!("cannot read {}: {error}", path.display()));
+            return BTreeMap::new();
+        }
+        Err(Unusable::Content(problems)) => {
+            context.found.extend(problems.diagnostics().iter().cloned());
+            return BTreeMap::new();
+        }
     };
-    if let Err(why) = crate::identity::Identity::new("user", None, None, &given.groups) {
-        context.error("login.client_certificate.groups", why.to_string());
+    let mut people = BTreeMap::new();
+    for (name, Brief(own)) in given {
+        match own.password {
+            Some(Secret(password)) => drop(people.insert(name, Person { user: own.user, password })),
+            None => context.error(at, format!("`{name}` has no password in {}", path.display())),
+        }
     }
-    client_certificate::Settings { user, groups: given.groups.clone(), units: given.organizational_units.0 }
+    people
+}
+
+enum Unusable {
+    File(std::io::Error),
+    Content(Problems),
+}
+
+fn read(path: &Path) -> Result<BTreeMap<String, Brief<OwnCredentials>>, Unusable> {
+    let text = std::fs::read_to_string(path).map_err(Unusable::File)?;
+    let name = path.display().to_string();
+    let content = |found| Unusable::Content(Problems::new(found));
+    // Nothing in there may be shown.
+    let parsed = parse(&name, &text, |_| true).map_err(|found| content(vec![*found]))?;
+    let (mut document, mut value, mut found) = (parsed.document, parsed.value, parsed.twice);
+    let mut lookup = System::new(path.parent().unwrap_or(Path::new("")).to_path_buf());
+    typed::prepare(&mut document, &mut value, |path| path.is_empty(), &mut lookup, &mut found);
+    let people = typed::read(&mut document, value, &mut found).unwrap_or_default();
+    if found.is_empty() { Ok(people) } else { Err(content(found)) }
 }

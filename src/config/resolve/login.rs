@@ -66,6 +66,7 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Settings {
         local,
         ldap: given.ldap.as_ref().map(|given| ldap::resolve(context, given)),
         basic: None,
+        bearer: None,
         trusted_header: None,
         client_certificate: None,
         oidc: OidcSettings::default(),

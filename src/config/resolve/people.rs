@@ -26,8 +26,10 @@ pub(super) fn check(
         Some(local) => (local.users.as_slice(), local.users_file.is_some()),
         None => (&[] as &[LocalUser], false),
     };
-    // Nor does the configuration say who is in a directory, at a provider, or comes by way of a proxy or with a certificate.
-    let vouched = login.trusted_header.is_some() || login.client_certificate.is_some();
+    // Nor does the configuration say who is in a directory, at a provider, or comes by way of a proxy, with a certificate
+    // or with a token.
+    let vouched =
+        login.bearer.is_some() || login.trusted_header.is_some() || login.client_certificate.is_some();
     let at_provider = !login.oidc.providers.is_empty();
     let has_others = has_file || login.ldap.is_some() || vouched || at_provider;
     if !users.is_empty() && !has_others {

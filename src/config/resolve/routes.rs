@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::Method;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Context, access, headers, rights, upstream_credentials as credentials, upstreams};
+use super::{Context, access, credentials, headers, rights, upstreams};
 use crate::access::Access;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::document::Part;
