@@ -7,10 +7,12 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cloakroom::access::{Access, Asking};
 use cloakroom::clock::Timestamp;
+use cloakroom::headers::assertion::keys::{Algorithm, SigningKey};
+use cloakroom::headers::assertion::{Assertions, Signer, Statement};
 use cloakroom::headers::{
     HostChoice, IdentityNames, NormalPath, OurCookies, ResponseHeaders, Returning, Rules, finish, inbound,
     incoming, outgoing,
@@ -224,6 +226,32 @@ fn on_the_way(criterion: &mut Criterion) {
     });
 }
 
+/// Proof of who is asking: signed, and used again.
+fn assertions(criterion: &mut Criterion) {
+    let alice = alice();
+    let statement = Statement {
+        identity: &alice,
+        session: Some("0123456789abcdefghijkl"),
+        authenticated_at: Some(NOW),
+        audience: "app",
+        method: &Method::GET,
+        target: "/reports/2026/summary?month=7",
+    };
+    for algorithm in [Algorithm::EdDsa, Algorithm::Es256] {
+        let key = SigningKey::from_pem(None, SigningKey::make(algorithm).as_bytes()).expect("a key");
+        let issuer = "https://app.example.com".to_owned();
+        let signer = Arc::new(Signer::new(vec![key], issuer, Duration::from_secs(60), 8192));
+        let name = algorithm.name();
+        criterion.bench_function(&format!("sign an assertion, {name}"), |bench| {
+            bench.iter(|| signer.sign(black_box(&statement), NOW));
+        });
+        let kept = Assertions::new(signer);
+        criterion.bench_function(&format!("add an assertion that was signed, {name}"), |bench| {
+            bench.iter(|| kept.append(&mut Fields::new(), black_box(&statement), NOW));
+        });
+    }
+}
+
 /// Who: by memo, by store, and nobody.
 fn recognition(criterion: &mut Criterion) {
     let forged = taken(head(&request(&format!("{NAME}={}", "A".repeat(64)))).fields);
@@ -287,5 +315,5 @@ fn look_ups(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(pure, heads, routes, on_the_way, recognition, look_ups);
+criterion_group!(pure, heads, routes, on_the_way, assertions, recognition, look_ups);
 criterion_main!(pure);

@@ -177,6 +177,11 @@ fn keeps_all_keys(path: &str) -> bool {
 
 /// Values that are never shown.
 fn is_secret(path: &[&str]) -> bool {
+    // A password under a key that is spelled wrong is one, too.
+    const NO_PASSWORDS: [&str; 4] = ["user", "from_session", "from_login", "users_file"];
+    if let [.., "credentials", "basic", key] = path {
+        return !NO_PASSWORDS.contains(key);
+    }
     matches!(
         path,
         ["keys", _, "secret"]
@@ -187,8 +192,7 @@ fn is_secret(path: &[&str]) -> bool {
             | ["session", "django", "database" | "secret_key" | "secret_key_fallbacks"]
             | ["session", "django", "secret_key_fallbacks", _]
             | ["login", "ldap", "bind_password"]
-            | ["upstream", "credentials", "basic", "password"]
-            | ["upstreams" | "routes", _, "credentials", "basic", "password"]
+            | ["login", "oidc", _, "client_secret"]
             | ["login", "local", "users", _]
             | ["login", "local", "users", _, "password"]
     )

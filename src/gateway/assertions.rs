@@ -1,13 +1,10 @@
-//! Assertions: signed once for requests that are alike, since a signature costs as much as the rest of a request.
+//! Assertions: applications are given proof of who is asking, and the keys to verify it.
 //!
-//! Comes in: a request that may pass, on its way to an application. Goes out: `X-Auth-Assertion`, last of all. One that was
-//! signed for the same person, session, upstream, method and target is used again for half of its lifetime. How many are
-//! kept is bounded, and each of them has a size at most. Never counts at another upstream or for another request.
+//! Comes in: a request that may pass, on its way to an application. Goes out: `X-Auth-Assertion`, last of all; and the page
+//! with the public keys. Never says anything about somebody who is not logged in.
 
 use std::cell::RefCell;
-use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
@@ -16,8 +13,7 @@ use super::{Gateway, OURS, Reply};
 use crate::access::Pass;
 use crate::clock::Timestamp;
 use crate::headers::Inbound;
-use crate::headers::assertion::{NAME, Signer, Statement};
-use crate::identity::Identity;
+use crate::headers::assertion::Statement;
 use crate::message::{Fields, RequestHead, ResponseHead};
 use crate::route::Route;
 use crate::session::Memo;
@@ -27,88 +23,6 @@ pub(super) const KEYS_PAGE: &str = "/jwks.json";
 
 /// How long verifiers may keep the public keys.
 const KEYS_COUNT: &str = "public, max-age=300";
-
-/// How many assertions a worker keeps, and bytes of each, with its target.
-const KEPT: usize = 2048;
-const LARGEST: usize = 4096;
-
-/// Signs, and keeps what was signed.
-#[derive(Debug)]
-pub(super) struct Assertions {
-    signer: Arc<Signer>,
-    hasher: RandomState,
-    kept: RefCell<Vec<Option<Box<Kept>>>>,
-}
-
-/// An assertion, and what it was signed for.
-struct Kept {
-    identity: Identity,
-    session: Option<Box<str>>,
-    audience: Box<str>,
-    method: Method,
-    target: Box<str>,
-    signed: Timestamp,
-    token: Box<str>,
-}
-
-impl std::fmt::Debug for Kept {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Kept(…)")
-    }
-}
-
-impl Kept {
-    fn is_for(&self, statement: &Statement<'_>) -> bool {
-        self.target.as_ref() == statement.target
-            && self.session.as_deref() == statement.session
-            && self.audience.as_ref() == statement.audience
-            && self.method == *statement.method
-            && self.identity == *statement.identity
-    }
-}
-
-impl Assertions {
-    pub fn new(signer: Arc<Signer>) -> Self {
-        Self { signer, hasher: RandomState::new(), kept: RefCell::default() }
-    }
-
-    /// Adds an assertion to a request's fields.
-    pub fn append(&self, fields: &mut Fields, statement: &Statement<'_>, now: Timestamp) {
-        let mut kept = self.kept.borrow_mut();
-        if kept.is_empty() {
-            kept.resize_with(KEPT, || None);
-        }
-        let Statement { identity, session, audience, method, target, .. } = statement;
-        let place =
-            self.hasher.hash_one((session, identity.user(), audience, method, target)) as usize % KEPT;
-        let fresh = |kept: &&Kept| {
-            kept.signed <= now
-                && now.since(kept.signed) <= self.signer.lifetime() / 2
-                && kept.is_for(statement)
-        };
-        if let Some(found) = kept[place].as_deref().filter(fresh) {
-            fields.append(NAME, found.token.as_bytes());
-            return;
-        }
-        let (token, left_out) = self.signer.sign(statement, now);
-        fields.append(NAME, &token);
-        if left_out > 0 {
-            tracing::warn!(user = identity.user(), left_out, "more groups than an assertion has room for");
-        }
-        let fits = token.len() + target.len() <= LARGEST;
-        kept[place] = fits.then(|| {
-            Box::new(Kept {
-                identity: (*identity).clone(),
-                session: session.map(Into::into),
-                audience: (*audience).into(),
-                method: (*method).clone(),
-                target: (*target).into(),
-                signed: now,
-                token: token.into(),
-            })
-        });
-    }
-}
 
 impl Gateway {
     /// Gives an application what it asks for as proof: a user and a password, and a signed statement.
@@ -161,7 +75,7 @@ impl Gateway {
             .with("Content-Type", "application/jwk-set+json")
             .with("Cache-Control", KEYS_COUNT)
             .with("X-Content-Type-Options", "nosniff");
-        let body = Body::Full(assertions.signer.published().clone());
+        let body = Body::Full(assertions.signer().published().clone());
         Some(Reply { keeps: OURS, head, body, tunnel: None })
     }
 }

@@ -16,8 +16,10 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 
+mod kept;
 pub mod keys;
 
+pub use kept::Assertions;
 use keys::SigningKey;
 
 /// The header.

@@ -144,8 +144,12 @@ impl Template {
     /// The value for somebody, unless nothing of it is known or there is no room; and how much was left out.
     pub fn render(&self, identity: &Identity, style: Style<'_>) -> (Option<String>, usize) {
         let (mut value, mut known, mut left_out) = (String::new(), self.is_constant(), 0);
+        // How long it is without blanks of the operator's at its end: what stood behind them is not known.
+        let mut end = 0;
         for part in &self.0 {
+            let before = value.len();
             match part {
+                Part::Text(text) if value.is_empty() => value.push_str(text.trim_start()),
                 Part::Text(text) => value.push_str(text),
                 Part::One(fact) => {
                     let fact = fact.of(identity);
@@ -161,7 +165,13 @@ impl Template {
                     value.push_str(&text);
                 }
             }
+            end = match part {
+                Part::Text(_) => end.max(value.trim_end().len()),
+                _ if value.len() == before => end,
+                _ => value.len(),
+            };
         }
+        value.truncate(end);
         if !known {
             return (None, left_out);
         }
@@ -332,6 +342,7 @@ mod tests {
         assert_eq!(percent("gateway"), "gateway");
         assert_eq!(say("[{claims.none}]", Encoding::Percent), (None, 0));
         assert_eq!(percent("{user} ({claims.none})"), "alice ()");
+        assert_eq!(percent("{claims.none} {user} {claims.none}"), "alice");
     }
 
     #[test]

@@ -332,6 +332,7 @@ fn credentials_that_would_not_work_are_errors_that_show_no_password() {
         ("basic: { user: 'a:{user}', password: wonderland }", "no colon"),
         ("basic: { from_session: 'A b' }", "is not a key"),
         ("basic: { users_file: none.yaml }", "cannot read"),
+        ("basic: { pasword: wonderland }", "did you mean `password`?"),
         (broken.as_str(), "pasword"),
     ] {
         let inner = if credentials == "{}" { credentials.to_owned() } else { format!("{{ {credentials} }}") };
