@@ -73,6 +73,9 @@ impl Gateway {
             }
         };
         record.visitor(&visitor);
+        if visitor.identity().is_some() {
+            self.settings.login.circles().came_back(inbound.client.ip, &inbound.fields);
+        }
         if page == EVENTS && matches!(inbound.method, Method::GET | Method::HEAD) {
             return Ok(Visited::Reply(self.events(&inbound, &visitor, record)));
         }

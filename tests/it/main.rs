@@ -48,6 +48,7 @@ mod sessions;
 mod config;
 mod config_example;
 mod config_sessions;
+mod docs_login;
 
 mod command_line;
 mod program;

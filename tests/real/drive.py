@@ -17,7 +17,7 @@ from rig.process import HERE, Failed, kill_all
 
 # In reading order: what an application sees, what clients send, what the operator does, what goes wrong, what it costs.
 MODULES = [
-    *["django", "bridge", "applications", "files", "nginx", "clients", "http2", "load", "operation"],
+    *["django", "bridge", "upstream_login", "login_pages", "applications", "files", "nginx", "clients", "http2", "load", "operation"],
     *["sessions", "stores", "ledger", "upstream_faults", "machine_faults", "attacks", "demo", "budget"],
 ]
 LIMIT = 300
