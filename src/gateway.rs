@@ -9,6 +9,7 @@ pub mod access_log;
 mod application_login;
 mod assertions;
 pub mod body;
+mod course;
 mod credentials;
 mod events;
 mod forward_auth;
@@ -39,17 +40,17 @@ use crate::clock::Timestamp;
 use crate::headers::assertion::Assertions;
 use crate::headers::{self, HostChoice, Inbound, Returning, Rules};
 use crate::login::OWN_COOKIES;
-use crate::login::replay::browser::Mark;
 use crate::login::upstream::{Heard, Watch};
 use crate::message::{Fields, RequestHead, ResponseHead};
 use crate::peer::Peer;
 use crate::route::{self, Route, Routes};
 use crate::session::origin::Origin;
 use crate::session::record::Session;
-use crate::session::{Memo, Occasion, Presented, Recognition, Sessions, Visitor};
+use crate::session::{Memo, Occasion, Presented, Sessions, Visitor};
 use crate::upstream::exchange::{Answer, Tunnel};
 use crate::upstream::{HostHeader, Upstream};
 use body::Body;
+use course::{Approach, Course};
 use isolate::isolate;
 use live::Live;
 use own_pages::{Visit, Visited};
@@ -113,34 +114,6 @@ enum Decision<'g> {
     OwnPage(Box<Visit>),
     /// It is for an application.
     Goes(Course<'g>),
-}
-
-/// How a request comes to an application.
-enum Course<'g> {
-    /// It goes to an upstream, once it is known who asks.
-    Approach(Box<Approach<'g>>, Unknown),
-    /// It goes to an upstream.
-    Forward(Forward<'g>),
-}
-
-/// What must be looked at to know who asks.
-enum Unknown {
-    /// Cookies, of which the store knows more.
-    Cookies(Presented),
-    /// What the request says by itself, besides this visitor's session.
-    Credentials(Visitor),
-    /// Whether the provider where this visitor logged in still lets them in.
-    Renewal(Visitor),
-}
-
-/// A request whose visitor is not known yet.
-struct Approach<'g> {
-    route: &'g Route,
-    inbound: Inbound,
-    body: RequestBody,
-    memo: Rc<RefCell<Memo>>,
-    /// What binds requests that wait for a login to the browser, where it has such a cookie.
-    browser: Option<Mark>,
 }
 
 /// A request on its way to an upstream.
@@ -344,33 +317,6 @@ impl Gateway {
         self.course(inbound, body, memo, now, trail, record).map(Decision::Goes)
     }
 
-    /// Where to, and who asks, if that can be said at once.
-    fn course(
-        &self,
-        mut inbound: Inbound,
-        body: RequestBody,
-        memo: Rc<RefCell<Memo>>,
-        now: Timestamp,
-        trail: &mut Trail,
-        record: &mut Record,
-    ) -> Result<Course<'_>, Refusal> {
-        let route = self.routes.find(inbound.host.name(), &inbound.path, &inbound.method);
-        let route = route.map_err(|none| trail.refused(&inbound, none.into()))?;
-        record.route(&route.name);
-        let browser = self.browser(&inbound);
-        let shown = self.take_cookies(&mut inbound);
-        let approach = Approach { route, inbound, body, memo, browser };
-        if !route.access.looks_at_sessions() {
-            return self.admit(approach, Visitor::nobody(), now, trail, record).map(Course::Forward);
-        }
-        let recognition =
-            self.sessions().recognise(&shown, &mut approach.memo.borrow_mut(), now, route.activity);
-        match recognition {
-            Recognition::Is(visitor) => self.known(approach, visitor, now, trail, record),
-            Recognition::Unsure => Ok(Course::Approach(Box::new(approach), Unknown::Cookies(shown))),
-        }
-    }
-
     /// The questions that need to know who asks.
     fn admit<'g>(
         &'g self,
@@ -399,6 +345,9 @@ impl Gateway {
             HostHeader::Preserve | HostHeader::Upstream => HostChoice::Preserve,
         };
         let client = inbound.client.ip;
+        if visitor.is_new() && visitor.identity().is_some() {
+            self.settings.login.circles().came_back(client, &inbound.fields);
+        }
         let watch = self.watch(&inbound, &mut body);
         let mut outgoing =
             headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);

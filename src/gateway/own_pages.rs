@@ -89,6 +89,9 @@ impl Gateway {
         let visitor = self.guest_at_page(&visit, visitor, now, trail).await?;
         let Visit { page, inbound, mut body, memo } = visit;
         record.visitor(&visitor);
+        if visitor.identity().is_some() {
+            self.settings.login.circles().came_back(inbound.client.ip, &inbound.fields);
+        }
         if page == EVENTS && matches!(inbound.method, Method::GET | Method::HEAD) {
             return Ok(Visited::Reply(self.events(&inbound, &visitor, record)));
         }

@@ -5,10 +5,12 @@
 
 use http::Method;
 
+use super::Gateway;
+use super::course::{Approach, Course, Unknown};
 use super::own_pages::Visit;
+use super::record::Record;
 use super::refusal::Refusal;
 use super::trail::Trail;
-use super::{Approach, Course, Gateway, Record, Unknown};
 use crate::clock::Timestamp;
 use crate::headers::{Inbound, is_navigation};
 use crate::login::vouch::{Look, Rejected, Why};

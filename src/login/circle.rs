@@ -49,6 +49,11 @@ impl Circles {
         self.note(browser(client, fields), now, |rounds| rounds.signed_in = true);
     }
 
+    /// The ticket came back: there is no circle.
+    pub fn came_back(&self, client: Option<IpAddr>, fields: &Fields) {
+        self.0.invalidate(&browser(client, fields));
+    }
+
     /// Somebody without a ticket is about to be sent to the login: whether that is one time too many.
     pub fn sent_back(&self, client: Option<IpAddr>, fields: &Fields, now: Timestamp) -> bool {
         if comes_anew(fields) {
@@ -139,6 +144,14 @@ mod tests {
         let browser = fields(&[("User-Agent", "x")]);
         assert_eq!(rounds(&Circles::default(), &browser, 5, 1), [false, false, true, false, false]);
         assert_eq!(rounds(&Circles::default(), &browser, 5, 15), [false; 5], "too slow");
+    }
+
+    #[test]
+    fn a_ticket_that_comes_back_ends_it() {
+        let (circles, browser) = (Circles::default(), fields(&[]));
+        assert_eq!(rounds(&circles, &browser, 2, 1), [false; 2]);
+        circles.came_back(None, &browser);
+        assert_eq!(rounds(&circles, &browser, 2, 1), [false; 2]);
     }
 
     #[test]

@@ -69,7 +69,10 @@ impl Logo {
             .with("Content-Type", self.kind)
             .with("Cache-Control", lasting)
             .with("ETag", tag)
-            .with("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+            .with(
+                "Content-Security-Policy",
+                "script-src 'none'; object-src 'none'; connect-src 'none'; sandbox",
+            )
             .with("X-Content-Type-Options", "nosniff")
             .with("Cross-Origin-Resource-Policy", "same-origin");
         Reply { head, body: if is_known { Bytes::new() } else { self.bytes.clone() } }

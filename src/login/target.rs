@@ -12,6 +12,9 @@ const LONGEST: usize = 4096;
 /// Pages of ours that a login may lead to: one's own sessions, and one's second factor.
 const OWN_PAGES: [&str; 2] = ["/sessions", "/totp"];
 
+/// A path that is still encoded after so many times is meant to deceive somebody.
+const MOST_DECODED: usize = 4;
+
 /// The wanted path if it is safe to go there: it starts with one `/`, has no empty or dot segments, no backslash or
 /// control character, also after percent-decoding, and does not lead back under `reserved`, unless to one of the
 /// pages that are there for somebody who is signed in, or to that of a request that waits.
@@ -28,8 +31,22 @@ fn is_safe(wanted: &str, reserved: &str) -> bool {
     if wanted.len() > LONGEST || !plain {
         return false;
     }
-    let path = wanted.split(['?', '#']).next().unwrap_or_default();
-    let Ok(path) = percent_decode_str(path).decode_utf8() else { return false };
+    let mut path = wanted.split(['?', '#']).next().unwrap_or_default().to_owned();
+    // Somebody behind us may decode once more than we do.
+    for _ in 0..MOST_DECODED {
+        if !is_safe_path(&path, reserved) {
+            return false;
+        }
+        let Ok(decoded) = percent_decode_str(&path).decode_utf8() else { return false };
+        if decoded == path {
+            return true;
+        }
+        path = decoded.into_owned();
+    }
+    false
+}
+
+fn is_safe_path(path: &str, reserved: &str) -> bool {
     let Some(below_root) = path.strip_prefix('/') else { return false };
     let mut segments = below_root.split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -53,6 +70,7 @@ mod tests {
             "/",
             "/reports/2026?month=7&x=a%0Ab#top",
             "/%ED%95%9C%EA%B8%80/",
+            "/100%25/50%25off",
             "/a/b/",
             "/search?next=https://elsewhere.example/&u=//x",
             "/_cloakroomy",
@@ -109,6 +127,14 @@ mod tests {
             "/\u{2028}",
             "/한글",
             "/%ff",
+            "%2Fa",
+            "/%252fevil.example",
+            "/%25252fevil.example",
+            "/%255cevil.example",
+            "/%2509/evil.example",
+            "/%252e%252e/evil",
+            "/%25ff",
+            "/%2525252525252561",
             "/\u{0}",
             "/_cloakroom",
             "/_cloakroom/logout",

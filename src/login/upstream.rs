@@ -391,7 +391,7 @@ mod tests {
         }
         let mut right = answer(302, &[COOKIE]);
         assert!(matches!(heard(&application, &throttle, "username=ALICE", &mut right), Heard::TooMany(_)));
-        for _ in 0..44 {
+        for _ in 0..45 {
             heard(&application, &throttle, "nobody=x", &mut answer(200, &[]));
         }
         assert!(matches!(heard(&application, &throttle, "", &mut answer(200, &[])), Heard::TooMany(_)));

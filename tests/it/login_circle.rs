@@ -23,16 +23,22 @@ fn round(browser: &mut Browser) -> Message {
 
 #[test]
 fn three_times_round_end_in_a_page_that_names_the_attribute() {
-    for (cookie, host, attribute) in [
-        ("{ secure: true, name: cloakroom }", "app.example", "Secure"),
-        ("{ secure: false, domain: example.com }", "other.example", "Domain&#x3d;example.com"),
-        ("{ secure: false, path: /app }", "app.example", "Path&#x3d;&#x2f;app"),
-        ("{ secure: false }", "app.example", "allow cookies"),
+    for (keys, host, attribute) in [
+        ("public_url: https://app.example", "app.example", "__Host-cloakroom"),
+        (
+            "public_url: https://app.example\nsession: { cookie: { name: cloakroom } }",
+            "app.example",
+            "Secure",
+        ),
+        ("session: { cookie: { domain: example.com } }", "other.example", "Domain=example.com"),
+        ("session: { cookie: { path: /app } }", "app.example", "Path=&#x2f;app"),
+        ("session: { cookie: { same_site: strict } }", "app.example", "allow cookies"),
     ] {
-        let (upstream, gateway) = gateway(&format!("session: {{ cookie: {cookie} }}"));
+        let (upstream, gateway) = gateway(keys);
         let mut browser = Browser::of(&gateway);
         browser.set_field("Host", host);
-        browser.set_field("Origin", &format!("http://{host}"));
+        let scheme = if keys.contains("https") { "https" } else { "http" };
+        browser.set_field("Origin", &format!("{scheme}://{host}"));
         let statuses: Vec<_> = (0..3).map(|_| round(&mut browser).status).collect();
         assert_eq!(statuses, [302, 302, 302], "{attribute}");
         let page = round(&mut browser);

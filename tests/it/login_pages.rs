@@ -30,7 +30,7 @@ fn problems(files: &[(&str, &str)]) -> String {
     let folder = folder(files);
     let path = folder.path().display();
     let text = format!(
-        "listen: 127.0.0.1:8080\nupstream: http://127.0.0.1:1\nlogin: {{ pages_dir: '{path}', local: {{ users_file: /dev/null }} }}\n"
+        "listen: 127.0.0.1:8080\nstate_dir: '{path}'\nupstream: http://127.0.0.1:1\nlogin: {{ pages_dir: '{path}', local: {{ users_file: /dev/null }} }}\n"
     );
     match inspect(&Source::Text { name: "test.yaml".to_owned(), text }) {
         Ok(config) => config.warnings.iter().map(|warning| warning.render(false)).collect(),

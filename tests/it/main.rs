@@ -64,6 +64,7 @@ mod config_example;
 mod config_oidc;
 mod config_sessions;
 mod config_vouching;
+mod docs_login;
 
 mod command_line;
 mod program;

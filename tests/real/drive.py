@@ -17,8 +17,8 @@ from rig.process import HERE, Failed, kill_all
 
 # In reading order: what an application sees, what clients send, what the operator does, what goes wrong, what it costs.
 MODULES = [
-    *["django", "bridge", "ldap", "oidc", "applications", "files", "nginx", "forward_auth", "assertion", "clients"],
-    *["http2", "load", "operation"],
+    *["django", "bridge", "upstream_login", "login_pages", "ldap", "oidc", "applications", "files", "nginx"],
+    *["forward_auth", "assertion", "clients", "http2", "load", "operation"],
     *["sessions", "stores", "ledger", "upstream_faults", "machine_faults", "attacks", "demo", "budget"],
 ]
 LIMIT = 300

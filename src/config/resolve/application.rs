@@ -7,7 +7,7 @@ use http::{HeaderName, Method, StatusCode};
 
 use super::{Context, routes};
 use crate::access::Access;
-use crate::config::file::{ApplicationLogin, UserFrom};
+use crate::config::file::{ApplicationLogin, ApplicationLogout, GroupsFrom, UserFrom};
 use crate::config::units::Count;
 use crate::headers::{Host, NormalPath};
 use crate::login::upstream::{Application, Logout, Source, Success};
@@ -57,22 +57,7 @@ fn one(context: &mut Context, at: &str, given: &ApplicationLogin, routes: &Route
     let method = method.unwrap_or(Method::POST);
     let login_page = given.login_page.as_deref();
     let login_page = login_page.map(|page| routes::checked_path(context, &format!("{at}.login_page"), page));
-    let logout = given.logout.as_ref().map(|logout| {
-        let at = format!("{at}.logout");
-        let path = logout.path.as_deref();
-        if path.is_none() {
-            context.missing(&at, "no `path`\nwrite the one that logs out: `path: /accounts/logout/`");
-        }
-        Logout {
-            path: path
-                .map(|path| routes::checked_path(context, &format!("{at}.path"), path))
-                .unwrap_or_default(),
-            method: logout
-                .method
-                .as_deref()
-                .and_then(|text| self::method(context, &format!("{at}.method"), text)),
-        }
-    });
+    let logout = given.logout.as_ref().map(|given| logout(context, &format!("{at}.logout"), given));
     let here = Reach { routes, host: host.as_deref() };
     here.check(context, &format!("{at}.path"), &path, &method, true);
     if let Some(page) = &login_page {
@@ -89,13 +74,7 @@ fn one(context: &mut Context, at: &str, given: &ApplicationLogin, routes: &Route
             .as_ref()
             .and_then(|failure| status(context, &format!("{at}.failure"), failure.status)),
         user_from: source(context, at, given.user_from.as_ref()),
-        groups_from: given.groups_from.as_ref().and_then(|from| {
-            let at = format!("{at}.groups_from");
-            if from.header.is_none() {
-                context.missing(&at, "no `header`\nwrite `groups_from: { header: X-Logged-In-Groups }`");
-            }
-            header(context, &format!("{at}.header"), from.header.as_deref()?)
-        }),
+        groups_from: given.groups_from.as_ref().and_then(|from| groups(context, at, from)),
         return_parameter: parameter(context, at, given.return_parameter.as_deref()),
         host,
         path,
@@ -103,6 +82,24 @@ fn one(context: &mut Context, at: &str, given: &ApplicationLogin, routes: &Route
         login_page,
         logout,
     }
+}
+
+fn logout(context: &mut Context, at: &str, given: &ApplicationLogout) -> Logout {
+    let place = format!("{at}.path");
+    let path = given.path.as_deref().map(|path| routes::checked_path(context, &place, path));
+    if path.is_none() {
+        context.missing(at, "no `path`\nwrite the one that logs out: `path: /accounts/logout/`");
+    }
+    let method = given.method.as_deref().and_then(|text| method(context, &format!("{at}.method"), text));
+    Logout { path: path.unwrap_or_default(), method }
+}
+
+fn groups(context: &mut Context, at: &str, given: &GroupsFrom) -> Option<String> {
+    let at = format!("{at}.groups_from");
+    if given.header.is_none() {
+        context.missing(&at, "no `header`\nwrite `groups_from: { header: X-Logged-In-Groups }`");
+    }
+    header(context, &format!("{at}.header"), given.header.as_deref()?)
 }
 
 /// Which routes lead to pages on one host.

@@ -272,7 +272,7 @@ mod tests {
         let kind = "multipart/form-data; boundary=b";
         let other = part(
             "Content-Disposition: form-data; name=\"a\"; filename=\"x\"\r\nContent-Type: image/png",
-            "\r\n--bb\r\n-\r",
+            "\r\n--x\r\n-\r",
         );
         let user = part("Content-Disposition: form-data; name=\"user_name\"", "김철수");
         for parts in [format!("{other}{user}"), format!("{user}{other}")] {
