@@ -260,11 +260,7 @@ impl Gateway {
             Some(watch) => self.hear(&watch, &mut reply, &outgoing, (client, now)),
             None => Heard::Nothing,
         };
-        if visitor.guest().is_some() {
-            if instructions.is_some() {
-                tracing::debug!(route = %route.name, "session instructions about somebody without a session are not carried out");
-            }
-        } else if route.access.looks_at_sessions() {
+        if visitor.guest().is_none() && route.access.looks_at_sessions() {
             let is_told = instructions.is_some() || heard != Heard::Nothing;
             if is_told || self.sessions().is_due(&visitor) {
                 let browser = outgoing.fields.get("user-agent").unwrap_or_default();
@@ -275,7 +271,7 @@ impl Gateway {
                 })?;
             }
         } else if instructions.is_some() {
-            tracing::warn!(route = %route.name, "session instructions on a public route are not carried out");
+            memory::leave_out(route, &visitor);
         }
         Ok(reply)
     }

@@ -59,11 +59,7 @@ impl Gateway {
             request_id: inbound.request_id.clone(),
         };
         if !matches!(inbound.method, Method::GET | Method::HEAD) {
-            let (status, error) = (StatusCode::METHOD_NOT_ALLOWED, BadRequest::Method.reason());
-            record.reason(error);
-            let (head, body) = pages::for_program(status, error, None, &asker.request_id);
-            let head = head.with("Allow", "GET, HEAD");
-            return Ok(Reply { keeps: OURS, head, body: Body::Full(body), tunnel: None });
+            return Ok(not_asked(&asker, record));
         }
         let shown = self.take_cookies(&mut inbound);
         let (route, inbound) = match self.asked_about(original.as_deref(), inbound) {
@@ -75,9 +71,8 @@ impl Gateway {
         let visitor = match access.looks_at_sessions() {
             true => {
                 let uses = route.is_none_or(|route| route.activity);
-                let visitor = self.visitor_of(&shown, &memo, now, uses).await?;
-                match self.vouched(&inbound, visitor, now, &mut Trail::default()).await {
-                    Ok(visitor) => self.renewed(visitor, now).await,
+                match self.asked_for(&inbound, (&shown, &memo), now, uses).await? {
+                    Ok(visitor) => visitor,
                     Err(refusal) => return Ok(self.turned_down(refusal, &asker, record)),
                 }
             }
@@ -95,15 +90,7 @@ impl Gateway {
         let pass = match access.admit(asking, now) {
             Ok(pass) => pass,
             Err(denied) => {
-                let login = &self.settings.login;
-                match denied {
-                    Denied::LoginNeeded => asker.asked.needs_login(&inbound, login, visitor.ended()),
-                    Denied::LoginTooOld(within) => {
-                        asker.asked.needs_login(&inbound, login, visitor.ended());
-                        asker.asked.needs_fresh_login(within);
-                    }
-                    Denied::NotAllowed => {}
-                }
+                asker.asked.denied(denied, &inbound, &self.settings.login, visitor.ended());
                 return Ok(self.turned_down(Refusal::Access(denied), &asker, record));
             }
         };
@@ -152,6 +139,22 @@ impl Gateway {
         Ok((Some(route), inbound))
     }
 
+    /// Whom the request is asked about for, by every way to know: their session, what the request says, their provider.
+    /// Refused is what says something wrong.
+    async fn asked_for(
+        &self,
+        inbound: &Inbound,
+        (shown, memo): (&Presented, &RefCell<Memo>),
+        now: Timestamp,
+        uses: bool,
+    ) -> Result<Result<Visitor, Refusal>, Refusal> {
+        let visitor = self.visitor_of(shown, memo, now, uses).await?;
+        Ok(match self.vouched(inbound, visitor, now, &mut Trail::default()).await {
+            Ok(visitor) => Ok(self.renewed(visitor, now).await),
+            refused => refused,
+        })
+    }
+
     /// Who asks, whether memory knows or the store.
     pub(super) async fn visitor_of(
         &self,
@@ -188,6 +191,14 @@ impl Gateway {
         }
         Reply { keeps: OURS, head, body: Body::Full(body), tunnel: None }
     }
+}
+
+/// Whoever wants to know asks with GET.
+fn not_asked(asker: &Asker, record: &mut Record) -> Reply {
+    let (status, error) = (StatusCode::METHOD_NOT_ALLOWED, BadRequest::Method.reason());
+    record.reason(error);
+    let (head, body) = pages::for_program(status, error, None, &asker.request_id);
+    Reply { keeps: OURS, head: head.with("Allow", "GET, HEAD"), body: Body::Full(body), tunnel: None }
 }
 
 /// When and from where somebody is given a new id.

@@ -144,6 +144,16 @@ impl Gateway {
     }
 }
 
+/// Says that instructions came where there is no session to carry them out in.
+pub(super) fn leave_out(route: &Route, visitor: &Visitor) {
+    let route = &*route.name;
+    if visitor.guest().is_some() {
+        tracing::debug!(route, "session instructions about somebody without a session are not carried out");
+    } else {
+        tracing::warn!(route, "session instructions on a public route are not carried out");
+    }
+}
+
 /// Adds one of our cookies; nobody between here and the browser may keep the response for others.
 fn set_cookie(head: &mut ResponseHead, value: &str) {
     head.fields.append("Set-Cookie", value);

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::refusal::Refusal;
+use crate::access::Denied;
 use crate::headers::{BadRequest, Inbound, is_navigation};
 use crate::login::{CHALLENGE, Login, Reply, anew};
 use crate::message::{Fields, ResponseHead};
@@ -119,8 +120,20 @@ impl Asked {
         self.challenges = Arc::new([challenge]);
     }
 
+    /// They may not pass: what would help.
+    pub fn denied(&mut self, denied: Denied, inbound: &Inbound, login: &Login, ended: Option<EndReason>) {
+        match denied {
+            Denied::LoginNeeded => self.needs_login(inbound, login, ended),
+            Denied::LoginTooOld(within) => {
+                self.needs_login(inbound, login, ended);
+                self.needs_fresh_login(within);
+            }
+            Denied::NotAllowed => {}
+        }
+    }
+
     /// They are signed in, and must sign in again: the login page says why.
-    pub fn needs_fresh_login(&mut self, within: Duration) {
+    fn needs_fresh_login(&mut self, within: Duration) {
         self.within = Some(within);
         self.entrance = self.entrance.take().map(|entrance| anew(&entrance));
     }
@@ -135,6 +148,7 @@ impl Asked {
 
     /// The request waits for its login, whose page is here now.
     pub fn waits(&mut self, entrance: String, cookie: Option<String>) {
+        let entrance = if self.within.is_some() { anew(&entrance) } else { entrance };
         (self.entrance, self.cookie) = (Some(entrance), cookie);
     }
 

@@ -62,14 +62,8 @@ impl Trail {
     }
 
     pub fn denied(&mut self, denied: Denied, inbound: &Inbound, login: &Login, visitor: &Visitor) {
-        let Some(asked) = &mut self.asked else { return };
-        match denied {
-            Denied::LoginNeeded => asked.needs_login(inbound, login, visitor.ended()),
-            Denied::LoginTooOld(within) => {
-                asked.needs_login(inbound, login, visitor.ended());
-                asked.needs_fresh_login(within);
-            }
-            Denied::NotAllowed => {}
+        if let Some(asked) = &mut self.asked {
+            asked.denied(denied, inbound, login, visitor.ended());
         }
     }
 }

@@ -164,9 +164,9 @@ mod tests {
     #[test]
     fn one_step_either_way_is_allowed_and_none_that_was_used() {
         let (secret, now) = (of_the_rfc(), at(1_111_111_109));
-        let present = 1_111_111_109 / 30;
+        let present = 1_111_111_109_u64 / 30;
         for (step, right) in [(-2, false), (-1, true), (0, true), (1, true), (2, false)] {
-            let step = present + step as u64;
+            let step = present.saturating_add_signed(step);
             let found = secret.step_of(&secret.code(step), 0, now);
             assert_eq!(found, right.then_some(step), "{step}");
         }
