@@ -11,6 +11,7 @@ use http::Method;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::session::record::Session;
+use crate::session::visitor::Visitor;
 
 mod finding;
 mod members;
@@ -50,6 +51,15 @@ pub struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
+    /// Whoever this visitor is, by a session or without one.
+    pub fn of(visitor: &'a Visitor, client: Option<IpAddr>, method: &'a Method) -> Self {
+        Self {
+            identity: visitor.identity(),
+            authenticated_at: visitor.authenticated_at(),
+            ..Self::with(visitor.session(), client, method)
+        }
+    }
+
     /// Whoever this session belongs to.
     pub fn with(session: Option<&'a Session>, client: Option<IpAddr>, method: &'a Method) -> Self {
         Self {

@@ -325,11 +325,7 @@ impl Gateway {
         let Approach { route, inbound, mut body, memo, browser } = approach;
         record.visitor(&visitor);
         let method = inbound.method.clone();
-        let asking = Asking {
-            identity: visitor.identity(),
-            authenticated_at: visitor.authenticated_at(),
-            ..Asking::with(visitor.session(), inbound.client.ip, &method)
-        };
+        let asking = Asking::of(&visitor, inbound.client.ip, &method);
         let pass = match route.access.admit(asking, now) {
             Ok(pass) => pass,
             Err(denied) => return Err(self.deny(denied, (inbound, body, browser), &visitor, (trail, now))),

@@ -19,7 +19,7 @@ use super::record::Record;
 use super::refusal::Refusal;
 use super::trail::Trail;
 use super::{Gateway, OURS, Reply};
-use crate::access::{Access, Asking, Denied};
+use crate::access::{Access, Asking, Denied, Pass};
 use crate::clock::Timestamp;
 use crate::headers::{self, BadRequest, Inbound, Original, assertion};
 use crate::login::CHALLENGE;
@@ -82,11 +82,7 @@ impl Gateway {
         if let Some(route) = route {
             record.route(&route.name);
         }
-        let asking = Asking {
-            identity: visitor.identity(),
-            authenticated_at: visitor.authenticated_at(),
-            ..Asking::with(visitor.session(), inbound.client.ip, &inbound.method)
-        };
+        let asking = Asking::of(&visitor, inbound.client.ip, &inbound.method);
         let pass = match access.admit(asking, now) {
             Ok(pass) => pass,
             Err(denied) => {
@@ -94,21 +90,34 @@ impl Gateway {
                 return Ok(self.turned_down(Refusal::Access(denied), &asker, record));
             }
         };
-        let mut head = ResponseHead::new(StatusCode::OK).with("Cache-Control", "no-store");
-        let fields = &mut head.fields;
-        headers::introduce(fields, &pass, &self.rules);
-        if let Some(route) = route {
-            self.assert(fields, (&inbound.method, &target(&inbound)), (&pass, route), &memo, now);
-            if let Some(session) = pass.session() {
-                self.tell(fields, route, &visitor, &session.data(), &memo, (now, false));
-            }
-        }
-        self.say_nothing_of_the_rest(fields);
+        let head = self.told((&pass, route), &inbound, &visitor, &memo, now);
         let mut reply = Reply { keeps: OURS, head, body: Body::Full(Bytes::new()), tunnel: None };
         if access.looks_at_sessions() && self.sessions().is_due(&visitor) {
             self.hand_out(&mut reply, &visitor, Wishes::default(), occasion(&inbound, now)).await?;
         }
         Ok(reply)
+    }
+
+    /// What an application may know of whoever passes.
+    fn told(
+        &self,
+        (pass, route): (&Pass<'_>, Option<&Route>),
+        inbound: &Inbound,
+        visitor: &Visitor,
+        memo: &Rc<RefCell<Memo>>,
+        now: Timestamp,
+    ) -> ResponseHead {
+        let mut head = ResponseHead::new(StatusCode::OK).with("Cache-Control", "no-store");
+        let fields = &mut head.fields;
+        headers::introduce(fields, pass, &self.rules);
+        if let Some(route) = route {
+            self.assert(fields, (&inbound.method, &target(inbound)), (pass, route), memo, now);
+            if let Some(session) = pass.session() {
+                self.tell(fields, route, visitor, &session.data(), memo, (now, false));
+            }
+        }
+        self.say_nothing_of_the_rest(fields);
+        head
     }
 
     /// Adds what is not known without a value. Some proxies write the name of what they were to copy in its place, or leave

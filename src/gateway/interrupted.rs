@@ -61,6 +61,8 @@ impl Gateway {
         trail.denied(denied, &inbound, &self.settings.login, visitor);
         let may_wait =
             matches!(denied, Denied::LoginNeeded | Denied::LoginTooOld(_)) && self.may_wait(&inbound);
+        // Who proves who they are with each request does so without a page.
+        let may_wait = may_wait && visitor.guest().is_none();
         if may_wait {
             let user = visitor.identity().map(|identity| identity.user().to_owned());
             trail.interrupted = Some(Box::new(Interrupted { inbound, body, browser, user }));

@@ -20,6 +20,7 @@ use crate::clock::Timestamp;
 use crate::headers::{Inbound, is_navigation};
 use crate::identity::Identity;
 use crate::login::authorization;
+use crate::login::factor::Wanted;
 use crate::login::passwords::{Outcome, Passwords};
 use crate::login::vouch::{Answer, Look, Rejected, Voucher, Why};
 use crate::message::Fields;
@@ -111,7 +112,8 @@ impl Basic {
         let accepted = || self.passwords.accepts(known.identity.user(), known.credential).is_ok();
         let stands = now < known.until
             && known.changes == self.passwords.changes()
-            && (known.credential == 0 || accepted());
+            && (known.credential == 0 || accepted())
+            && self.passwords.wanted(&known.identity, known.credential) == Some(Wanted::Nothing);
         if !stands {
             self.known.invalidate(digest);
             return None;

@@ -265,7 +265,7 @@ impl Passwords {
     }
 
     /// What is wanted besides the password; `None` where that cannot be said. A directory's users have none here.
-    fn wanted(&self, identity: &Identity, credential: u64) -> Option<Wanted> {
+    pub fn wanted(&self, identity: &Identity, credential: u64) -> Option<Wanted> {
         match &self.factors {
             Some(factors) if credential != 0 => factors.wanted(identity),
             _ => Some(Wanted::Nothing),

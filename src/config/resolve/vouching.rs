@@ -20,7 +20,8 @@ pub(super) fn resolve(
     login: &mut Settings,
 ) {
     let given = &file.login;
-    login.basic = given.basic.as_ref().map(|given| basic(context, given, login.local.is_some()));
+    let has_passwords = login.local.is_some() || login.ldap.is_some();
+    login.basic = given.basic.as_ref().map(|given| basic(context, given, has_passwords));
     login.bearer = given.bearer.as_ref().map(|given| bearer::resolve(context, given));
     login.trusted_header =
         given.trusted_header.as_ref().and_then(|given| trusted_header(context, given, file));
@@ -32,7 +33,7 @@ fn basic(context: &mut Context, given: &file::Basic, has_passwords: bool) -> bas
     if !has_passwords {
         context.key_error(
             "login.basic",
-            "there are no passwords to compare with\nadd `login.local` with `users:` or `users_file:`",
+            "there are no passwords to compare with\nadd `login.local` with `users:` or `users_file:`, or `login.ldap`",
         );
     }
     check_realm(context, "login.basic.realm", &given.realm);
