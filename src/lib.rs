@@ -23,8 +23,9 @@
 //!   ┌──────────▼───────────┐  headers::inbound     one form of the request, the client's copies of our headers gone
 //!   │ Gateway::decide      │  Routes::find         where to?
 //!   │ (questions, in order;│  Sessions::recognise  who? (enquire: where a store must be asked, the one wait before the next)
-//!   │  each answer is what │  Access::admit        may they?
-//!   │  the next one needs) │  headers::outgoing    how it leaves: our headers are set last
+//!   │  each answer is what │  Vouchers::look       or does the request itself say so? (ask: where that takes a wait)
+//!   │  the next one needs) │  Access::admit        may they?
+//!   │                      │  headers::outgoing    how it leaves: our headers are set last
 //!   └──────────┬───────────┘
 //!   ┌──────────▼───────────┐  a pooled connection to a server; the body streams both ways,
 //!   │ Upstream::send       │  and headers::incoming says how the response returns
@@ -66,6 +67,11 @@
 //! | *Keeper* | who keeps the sessions ([`session::keeper`]); *store*: one outside this process ([`session::store`]) |
 //! | *Ticket* | a `Set-Cookie` value: a signed id, or one that takes the cookie back ([`session::ticket`]) |
 //! | *Visitor* | who a cookie proved, if anybody ([`session::visitor`]) |
+//! | *Guest* | whom a request itself proves, without a session ([`session::visitor`]) |
+//! | *Voucher* | a login method that needs nothing but the request ([`login::vouch`]) |
+//! | *Rule*, *condition* | who may pass beyond one word, and one thing that is looked at ([`access`]) |
+//! | *Issuer*, *token* | who signs tokens and with which keys; what they sign ([`login::issuer`], [`login::token`]) |
+//! | *Note* | what a login method keeps in a session for itself ([`session::notes`]) |
 //! | *Memo* | what a connection remembers of the last visitor it carried ([`session`]) |
 //! | *Identity* | user, name, e-mail address, groups, and how header values say that ([`identity`]) |
 //! | *Pass* | the proof that a visitor may go on; only `Access::admit` makes one ([`access`]) |
@@ -99,7 +105,10 @@
 //! |---|---|
 //! | a store | `session/store.rs` says what it promises, `session/store/contract.rs` tries it; write `session/yours.rs`, and a line in `assembly/keeping.rs` |
 //! | an instruction for applications | `session/protocol/instructions.rs` reads it, `session/settle.rs` carries it out, `docs/applications.md` tells |
-//! | a login method | `login/yours.rs` next to `login/local.rs`, a page for it in `login/desk.rs`, its settings in `login/settings.rs` |
+//! | a login method that takes a password | `login/yours.rs` next to `login/ldap.rs`, a variant in `login/passwords.rs`, its settings in `config/file/…` and `config/resolve/…` |
+//! | one that needs nothing but the request | `login/yours.rs` implements `Voucher`, a line in `Login::new`, its settings likewise |
+//! | one that sends people elsewhere | a folder like `login/oidc`, its pages in `login/desk/elsewhere.rs` |
+//! | a condition of access | `access/rule.rs` judges it, `config/resolve/access.rs` reads it, `cli/explain/tree.rs` says it in words |
 //! | a header for applications | `headers/outgoing.rs` sets it; its name joins `headers/guard.rs`, so that no client can say it |
 //! | a header for browsers | `headers/incoming.rs` |
 //! | a reason to turn a request down | `gateway/refusal.rs`: one table from reason to status and log level |
