@@ -44,7 +44,6 @@ use crate::login::upstream::{Heard, Watch};
 use crate::message::{Fields, RequestHead, ResponseHead};
 use crate::peer::Peer;
 use crate::route::{self, Route, Routes};
-use crate::session::origin::Origin;
 use crate::session::record::Session;
 use crate::session::{Memo, Occasion, Presented, Sessions, Visitor};
 use crate::upstream::exchange::{Answer, Tunnel};
@@ -264,7 +263,7 @@ impl Gateway {
             let is_told = instructions.is_some() || heard != Heard::Nothing;
             if is_told || self.sessions().is_due(&visitor) {
                 let browser = outgoing.fields.get("user-agent").unwrap_or_default();
-                let occasion = Occasion { now, origin: Origin::of(client, browser) };
+                let occasion = Occasion { now, client, browser };
                 let settling = self.settle(&mut reply, route, &visitor, (instructions, heard), occasion);
                 Box::pin(settling).await.inspect_err(|_| {
                     trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields));

@@ -25,7 +25,6 @@ use crate::headers::{self, BadRequest, Inbound, Original, assertion};
 use crate::login::CHALLENGE;
 use crate::message::{Fields, ResponseHead};
 use crate::route::Route;
-use crate::session::origin::Origin;
 use crate::session::protocol::Wishes;
 use crate::session::{Memo, Occasion, Presented, Recognition, Visitor};
 
@@ -211,9 +210,9 @@ fn not_asked(asker: &Asker, record: &mut Record) -> Reply {
 }
 
 /// When and from where somebody is given a new id.
-fn occasion(inbound: &Inbound, now: Timestamp) -> Occasion {
+fn occasion(inbound: &Inbound, now: Timestamp) -> Occasion<'_> {
     let browser = inbound.fields.get("user-agent").unwrap_or_default();
-    Occasion { now, origin: Origin::of(inbound.client.ip, browser) }
+    Occasion { now, client: inbound.client.ip, browser }
 }
 
 /// Path and query of a request, as they are sent to an application.

@@ -93,7 +93,7 @@ impl Gateway {
         route: &Route,
         visitor: &Visitor,
         (instructions, heard): (Option<Box<Fields>>, Heard),
-        occasion: Occasion,
+        occasion: Occasion<'_>,
     ) -> Result<(), Refusal> {
         let sessions = self.sessions();
         let mut wishes = match instructions {
@@ -127,7 +127,7 @@ impl Gateway {
         reply: &mut Reply,
         visitor: &Visitor,
         wishes: Wishes,
-        occasion: Occasion,
+        occasion: Occasion<'_>,
     ) -> Result<(), Refusal> {
         let settled = self.sessions().settle(visitor, wishes, occasion).await;
         let Settled { tickets, logged_out } = settled.map_err(Refusal::Store)?;

@@ -4,6 +4,7 @@
 //! carried out in this order: logout, login, data, limits; what comes later is about the session that is there by then.
 //! Never changes a session that has ended meanwhile, and never fails for a wish that cannot be granted: that is logged.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::visitor::Shown;
@@ -26,11 +27,13 @@ use crate::session::visitor::Visitor;
 
 /// When, and from where.
 #[derive(Clone, Copy, Debug)]
-pub struct Occasion {
+pub struct Occasion<'a> {
     /// Now.
     pub now: Timestamp,
-    /// Where the request came from.
-    pub origin: Origin,
+    /// The client's address; none over a Unix socket.
+    pub client: Option<IpAddr>,
+    /// Its `User-Agent`.
+    pub browser: &'a [u8],
 }
 
 /// What a response has to say to the browser.
@@ -80,7 +83,7 @@ impl Sessions {
         &self,
         visitor: &Visitor,
         wishes: Wishes,
-        occasion: Occasion,
+        occasion: Occasion<'_>,
     ) -> Result<Settled, StoreError> {
         if self.is_bridge() {
             if !wishes.is_empty() {
@@ -90,10 +93,10 @@ impl Sessions {
             }
             return Ok(Settled::default());
         }
-        let Occasion { now, origin } = occasion;
+        let now = occasion.now;
         let mut course = Course { visitor: visitor.clone(), ..Course::default() };
         if let Some(scope) = wishes.logout {
-            let left = self.leave(&course.visitor, scope, now).await?;
+            let left = Box::pin(self.leave(&course.visitor, scope, now)).await?;
             if scope != Scope::Others {
                 course.logged_out = true;
                 course.visitor.session = None;
@@ -101,9 +104,10 @@ impl Sessions {
             }
         }
         if let Some(identity) = wishes.login {
+            let origin = Origin::of(occasion.client, occasion.browser);
             let arrival =
                 sign::Arrival { identity, credential: 0, remember: false, origin, notes: Vec::new() };
-            let entered = self.enter(&course.visitor, arrival, now).await?;
+            let entered = Box::pin(self.enter(&course.visitor, arrival, now)).await?;
             course.goes_on_as(Some(entered));
         }
         if !wishes.edits.is_empty() {
@@ -114,7 +118,7 @@ impl Sessions {
                 Idle::Seconds(seconds) => (seconds.get(), session.remember()),
                 Idle::Browser => (0, false),
             };
-            self.set_limits(&mut course, &session, idle, remember).await?;
+            Box::pin(self.set_limits(&mut course, &session, idle, remember)).await?;
         }
         let logged_out = course.logged_out;
         Ok(Settled { tickets: self.told(course, now).await?, logged_out })
@@ -127,7 +131,7 @@ impl Sessions {
             if logged_out {
                 return Ok(self.take_back(&visitor));
             }
-            return self.hand_out_due(&visitor, now).await;
+            return Box::pin(self.hand_out_due(&visitor, now)).await;
         };
         if let Some(id) = fresh {
             return Ok(self.tickets(id.as_ref(), session, &visitor, now));
@@ -136,7 +140,7 @@ impl Sessions {
             return Ok(Vec::new());
         }
         if visitor.due {
-            return self.hand_out_due(&visitor, now).await;
+            return Box::pin(self.hand_out_due(&visitor, now)).await;
         }
         match &visitor.by {
             Shown::Pieces(_) if changed => Ok(self.tickets(None, session, &visitor, now)),
@@ -154,7 +158,7 @@ impl Sessions {
     /// Changes data; a visitor without a session is given one for it.
     async fn edit(&self, course: &mut Course, edits: &Edits, now: Timestamp) -> Result<(), StoreError> {
         let Some(session) = course.visitor.session.clone() else {
-            return self.begin(course, edits, now).await;
+            return Box::pin(self.begin(course, edits, now)).await;
         };
         let max = self.settings.max_bytes;
         let change = |data: &Data| {
@@ -169,7 +173,7 @@ impl Sessions {
                     stored.data = applied.data;
                     (applied.conflict, applied.rejected)
                 };
-                shared.change(&session, change).await?
+                Box::pin(shared.change(&session, change)).await?
             }
             keeper => {
                 let before = session.data_size();
@@ -190,7 +194,7 @@ impl Sessions {
             && !session.remember()
             && self.preferences_of(&session.data(), now).is_some();
         if becomes_lasting {
-            self.set_limits(course, &session, 0, true).await?;
+            Box::pin(self.set_limits(course, &session, 0, true)).await?;
         }
         Ok(())
     }

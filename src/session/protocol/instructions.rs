@@ -61,9 +61,13 @@ pub fn read(fields: &Fields, hearing: &Hearing<'_>) -> (Wishes, Vec<Problem>) {
     let edits = Edits { space: hearing.rights.space().into(), ..Edits::default() };
     let wishes = Wishes { edits, ..Wishes::default() };
     let mut reading = Reading { hearing, wishes, problems: Vec::new(), unconditional: true };
+    let (said, unknown) = sorted(fields);
+    for name in unknown {
+        reading.problem("Session-*", format!("`{name}` is not an instruction"));
+    }
     let mut room = MOST_BYTES;
-    for (header, read) in INSTRUCTIONS {
-        let Some(value) = joined(fields, header) else { continue };
+    for ((header, read), value) in INSTRUCTIONS.into_iter().zip(said) {
+        let Some(value) = value else { continue };
         if hearing.status.is_server_error() && header != LOGOUT {
             continue;
         }
@@ -80,22 +84,24 @@ pub fn read(fields: &Fields, hearing: &Hearing<'_>) -> (Wishes, Vec<Problem>) {
             reading.problem(header, why);
         }
     }
-    let known =
-        |name: &str| INSTRUCTIONS.iter().any(|(header, _)| is_same_name(name.as_bytes(), header.as_bytes()));
-    for (name, _) in fields.iter().filter(|(name, _)| is_instruction(name.as_bytes()) && !known(name)) {
-        reading.problem("Session-*", format!("`{name}` is not an instruction"));
-    }
     (reading.wishes, reading.problems)
 }
 
-/// All lines of a field as one value (RFC 9651, section 4.2).
-fn joined(fields: &Fields, header: &str) -> Option<Vec<u8>> {
-    let ours = fields.iter().filter(|(name, _)| is_same_name(name.as_bytes(), header.as_bytes()));
-    ours.map(|(_, value)| value.to_vec()).reduce(|mut all, value| {
-        all.extend_from_slice(b", ");
-        all.extend_from_slice(&value);
-        all
-    })
+/// What each of [`INSTRUCTIONS`] says, all its lines as one value (RFC 9651, section 4.2); and names that are none of them.
+fn sorted(fields: &Fields) -> ([Option<Vec<u8>>; INSTRUCTIONS.len()], Vec<&str>) {
+    let (mut said, mut unknown) = ([const { None::<Vec<u8>> }; INSTRUCTIONS.len()], Vec::new());
+    for (name, value) in fields.iter().filter(|(name, _)| is_instruction(name.as_bytes())) {
+        let is_it = |(header, _): &(&str, Read)| is_same_name(name.as_bytes(), header.as_bytes());
+        match (INSTRUCTIONS.iter().position(is_it)).map(|at| &mut said[at]) {
+            Some(Some(all)) => {
+                all.extend_from_slice(b", ");
+                all.extend_from_slice(value);
+            }
+            Some(none) => *none = Some(value.to_vec()),
+            None => unknown.push(name),
+        }
+    }
+    (said, unknown)
 }
 
 struct Reading<'a> {
