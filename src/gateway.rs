@@ -262,8 +262,7 @@ impl Gateway {
         if visitor.guest().is_none() && route.access.looks_at_sessions() {
             let is_told = instructions.is_some() || heard != Heard::Nothing;
             if is_told || self.sessions().is_due(&visitor) {
-                let browser = outgoing.fields.get("user-agent").unwrap_or_default();
-                let occasion = Occasion { now, client, browser };
+                let occasion = Occasion { now, client, fields: &outgoing.fields };
                 let settling = self.settle(&mut reply, route, &visitor, (instructions, heard), occasion);
                 Box::pin(settling).await.inspect_err(|_| {
                     trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields));

@@ -211,8 +211,7 @@ fn not_asked(asker: &Asker, record: &mut Record) -> Reply {
 
 /// When and from where somebody is given a new id.
 fn occasion(inbound: &Inbound, now: Timestamp) -> Occasion<'_> {
-    let browser = inbound.fields.get("user-agent").unwrap_or_default();
-    Occasion { now, client: inbound.client.ip, browser }
+    Occasion { now, client: inbound.client.ip, fields: &inbound.fields }
 }
 
 /// Path and query of a request, as they are sent to an application.

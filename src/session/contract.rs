@@ -153,7 +153,8 @@ impl House {
     /// A request whose response has these instructions.
     async fn respond(&self, jar: &mut Jar, instructions: &[(&str, &str)]) {
         let visitor = self.recognise(jar, true).await;
-        let occasion = Occasion { now: self.now(), client: None, browser: b"" };
+        let fields = Fields::new();
+        let occasion = Occasion { now: self.now(), client: None, fields: &fields };
         let settled = self.sessions.settle(&visitor, self.wishes(instructions), occasion).await;
         jar.keep(&settled.expect("the store is there").tickets);
     }
@@ -275,7 +276,8 @@ fn a_late_write_brings_no_session_back() {
         let slow = house.recognise(&jar, true).await;
         let mut late = jar.clone();
         house.sign_out(&mut jar, Scope::This).await;
-        let occasion = Occasion { now: house.now(), client: None, browser: b"" };
+        let fields = Fields::new();
+        let occasion = Occasion { now: house.now(), client: None, fields: &fields };
         let wishes = house.wishes(&[("Session-Set", "cart=3")]);
         let settled = house.sessions.settle(&slow, wishes, occasion).await.expect("the store is there");
         late.keep(&settled.tickets);

@@ -92,9 +92,7 @@ impl Data {
             return Self::default();
         }
         entries.sort_by(|one, other| one.key().cmp(&other.key()));
-        let mut out = Vec::with_capacity(
-            16 + entries.iter().map(|entry| entry.cost() + entry.space.len()).sum::<usize>(),
-        );
+        let mut out = Vec::with_capacity(16 + entries.iter().map(Entry::most).sum::<usize>());
         put_number(&mut out, version);
         let mut space = None;
         for (at, entry) in entries.iter().enumerate() {
@@ -197,6 +195,12 @@ impl<'a> Entry<'a> {
             Value::Boolean(_) => 0,
         };
         1 + sized(self.name) + self.expires.map_or(0, |expires| length(expires.unix_millis())) + value
+    }
+
+    /// So many bytes it takes at most, with its name space: quicker to say than how many.
+    fn most(&self) -> usize {
+        let text = if let Value::Text(text) = &self.value { text.len() } else { 0 };
+        40 + self.space.len() + self.name.len() + text
     }
 
     fn write(&self, out: &mut Vec<u8>, opens_space: bool) {

@@ -5,7 +5,6 @@
 //! half: an edit is carried out or refused with its reason.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
 use crate::session::data::{Data, DataKey, Entry, LARGEST, Value, length, space_cost};
@@ -92,7 +91,7 @@ impl Edits {
                 rejected.push((edit.key().clone(), why));
             }
         }
-        let entries: Vec<_> = sheet.spaces.into_values().flat_map(BTreeMap::into_values).collect();
+        let entries = sheet.entries;
         let changed = !data.iter(now).eq(entries.iter().cloned());
         let version = data.version().saturating_add(u64::from(changed));
         Applied { data: Data::new(version, entries), conflict: false, rejected }
@@ -142,7 +141,8 @@ pub fn take_flash(data: &Data, now: Timestamp, delivers: impl Fn(&Entry<'_>) -> 
 
 /// Entries on their way from one piece of data to the next.
 struct Sheet<'a> {
-    spaces: BTreeMap<&'a str, BTreeMap<&'a str, Entry<'a>>>,
+    /// In order, as the data has them.
+    entries: Vec<Entry<'a>>,
     /// Bytes of all entries and their name spaces.
     used: usize,
     room: usize,
@@ -152,10 +152,11 @@ impl<'a> Sheet<'a> {
     fn new(data: &'a Data, now: Timestamp, max_bytes: usize) -> Self {
         // Whether or not the version becomes one more, it is counted so.
         let room = max_bytes.saturating_sub(length(data.version().saturating_add(1)));
-        let mut sheet = Self { spaces: BTreeMap::new(), used: 0, room };
+        let mut sheet = Self { entries: Vec::with_capacity(8), used: 0, room };
         for entry in data.iter(now) {
-            sheet.used = sheet.used_with(&entry);
-            sheet.insert(entry);
+            let opens = sheet.entries.last().is_none_or(|last| last.space != entry.space);
+            sheet.used += entry.cost() + if opens { space_cost(entry.space) } else { 0 };
+            sheet.entries.push(entry);
         }
         sheet
     }
@@ -190,26 +191,41 @@ impl<'a> Sheet<'a> {
         Ok(Entry { value: Value::Integer(sum.ok_or(Rejected::OutOfRange)?), ..entry })
     }
 
+    /// Where the entry of this key is, or would be.
+    fn place(&self, space: &str, name: &str) -> Result<usize, usize> {
+        self.entries.binary_search_by(|entry| entry.key().cmp(&(space, name)))
+    }
+
     fn find(&self, space: &str, name: &str) -> Option<&Entry<'a>> {
-        self.spaces.get(space)?.get(name)
+        self.place(space, name).ok().map(|at| &self.entries[at])
+    }
+
+    fn has_space(&self, space: &str) -> bool {
+        let first = self.entries.partition_point(|entry| entry.space < space);
+        self.entries.get(first).is_some_and(|entry| entry.space == space)
     }
 
     /// Bytes of everything once this entry is in.
     fn used_with(&self, entry: &Entry<'a>) -> usize {
-        let before = self.find(entry.space, entry.name).map_or(0, Entry::cost);
-        let space = if self.spaces.contains_key(entry.space) { 0 } else { space_cost(entry.space) };
-        self.used - before + entry.cost() + space
+        let cost = entry.cost();
+        match self.find(entry.space, entry.name) {
+            Some(before) => self.used - before.cost() + cost,
+            None if self.has_space(entry.space) => self.used + cost,
+            None => self.used + cost + space_cost(entry.space),
+        }
     }
 
     fn insert(&mut self, entry: Entry<'a>) {
-        self.spaces.entry(entry.space).or_default().insert(entry.name, entry);
+        match self.place(entry.space, entry.name) {
+            Ok(at) => self.entries[at] = entry,
+            Err(at) => self.entries.insert(at, entry),
+        }
     }
 
     fn remove(&mut self, space: &str, name: &str) {
-        let Some(entries) = self.spaces.get_mut(space) else { return };
-        self.used -= entries.remove(name).map_or(0, |entry| entry.cost());
-        if entries.is_empty() {
-            self.spaces.remove(space);
+        let Ok(at) = self.place(space, name) else { return };
+        self.used -= self.entries.remove(at).cost();
+        if !self.has_space(space) {
             self.used -= space_cost(space);
         }
     }

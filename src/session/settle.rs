@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::visitor::Shown;
 use super::{Create, Keeper, Sessions, sign};
 use crate::clock::Timestamp;
+use crate::message::Fields;
 use crate::session::data::{Data, Entry};
 use crate::session::draft::Draft;
 use crate::session::edit::{Applied, Edits, take_flash};
@@ -32,8 +33,8 @@ pub struct Occasion<'a> {
     pub now: Timestamp,
     /// The client's address; none over a Unix socket.
     pub client: Option<IpAddr>,
-    /// Its `User-Agent`.
-    pub browser: &'a [u8],
+    /// Its fields: what its browser says of itself is among them.
+    pub fields: &'a Fields,
 }
 
 /// What a response has to say to the browser.
@@ -104,7 +105,8 @@ impl Sessions {
             }
         }
         if let Some(identity) = wishes.login {
-            let origin = Origin::of(occasion.client, occasion.browser);
+            let browser = occasion.fields.get("user-agent").unwrap_or_default();
+            let origin = Origin::of(occasion.client, browser);
             let arrival =
                 sign::Arrival { identity, credential: 0, remember: false, origin, notes: Vec::new() };
             let entered = Box::pin(self.enter(&course.visitor, arrival, now)).await?;
