@@ -19,7 +19,7 @@ from rig.process import Failed, command, expect
 from rig.wire import Connection
 
 # Instructions per request. `tests/real/run instructions` prints the present ones.
-BUDGET = {"public": 29_640, "session": 32_360, "change": 39_000}
+BUDGET = {"public": 31_210, "session": 35_720, "change": 45_190}
 TOLERANCE = 0.03
 REQUESTS = 2000
 WARM_UP = 200
