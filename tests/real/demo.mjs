@@ -1,40 +1,11 @@
 // Looks at the demo's pages in Chromium, with script and without, and has axe look at them too.
 // In (arguments): base URL, folder for screenshots, user, password. Out: one JSON object, a list of what was seen.
-// Installed packages are found through CLOAKROOM_MODULES (the folder that holds node_modules).
-import { createRequire } from "node:module";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { browser, check, inspect, press, report, seen } from "./chromium.mjs";
 
 const [base, shots, user, password] = process.argv.slice(2);
-const require = createRequire(join(process.env.CLOAKROOM_MODULES, "package.json"));
-const { chromium } = require("playwright-core");
-const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
-const browser = await chromium.launch({
-  executablePath: process.env.CLOAKROOM_CHROMIUM,
-  args: ["--no-sandbox", "--disable-gpu"],
-});
-const seen = { axe: [], pages: 0, overflow: [], console: [] };
-
-function check(condition, why) {
-  if (!condition) throw new Error(why);
-}
-
-async function inspect(page, name) {
-  await page.screenshot({ path: join(shots, `demo-${name}.png`), fullPage: true });
-  // Evaluated by the debugger, so the page's own policy does not stand in the way.
-  await page.evaluate(axeSource);
-  const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  for (const finding of result.violations) {
-    seen.axe.push(`${name}: ${finding.id} (${finding.help}) ${finding.nodes[0].html.slice(0, 120)}`);
-  }
-  if (await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth)) seen.overflow.push(name);
-  seen.pages += 1;
-}
-
-async function press(page, button) {
-  await Promise.all([page.waitForNavigation(), page.click(button)]);
-}
+const look = (page, name) => inspect(page, name, join(shots, `demo-${name}.png`));
 
 async function logIn(page) {
   await page.fill('input[name="username"]', user);
@@ -55,11 +26,11 @@ async function tour(locale, colorScheme, viewport) {
   check((await page.getAttribute("html", "lang")) === locale.slice(0, 2), `no page in ${locale}`);
   await press(page, 'button[value="cart-tea"]');
   check(await page.isVisible('[role="status"]'), "no message after the form");
-  await inspect(page, name("shop"));
+  await look(page, name("shop"));
   await page.goto(`${base}/`);
   await logIn(page);
   check(await page.isVisible("dialog"), "nobody is welcomed");
-  await inspect(page, name("home"));
+  await look(page, name("home"));
   await page.click("dialog button");
   check(!(await page.isVisible("dialog")), "the dialog does not close");
   // A scheme that was chosen goes before that of the system.
@@ -69,10 +40,10 @@ async function tour(locale, colorScheme, viewport) {
   await press(page, "main form button");
   const paper = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   check((paper === "rgb(23, 24, 27)") === (other === "dark"), `${other} was chosen, and the page is ${paper}`);
-  await inspect(page, name("preferences"));
+  await look(page, name("preferences"));
   for (const path of ["account/", "public/", "staff/", "websocket", "ticks", "nowhere"]) {
     await page.goto(`${base}/${path}`);
-    await inspect(page, name(path.replace("/", "")));
+    await look(page, name(path.replace("/", "")));
   }
   // The same note in two tabs.
   await page.goto(`${base}/shop/`);
@@ -84,11 +55,11 @@ async function tour(locale, colorScheme, viewport) {
   await press(tab, 'form[action="/shop/note"] button');
   check(await tab.isVisible('[role="alert"]'), "the late note was not refused");
   check((await tab.inputValue("textarea")) === "하나", "the late note was kept");
-  await inspect(tab, name("late"));
+  await look(tab, name("late"));
   await page.goto(`${base}/account/`);
   await press(page, 'button[value="this"]');
   check((await page.getAttribute("html", "data-theme")) === other, "the theme did not outlive signing out");
-  await inspect(page, name("signed-out"));
+  await look(page, name("signed-out"));
   await context.close();
 }
 
@@ -108,7 +79,7 @@ async function plain() {
   await context.close();
 }
 
-try {
+await report(async () => {
   for (const locale of ["en-US", "ko-KR"]) {
     for (const scheme of ["light", "dark"]) {
       for (const viewport of [{ width: 360, height: 640 }, { width: 1280, height: 800 }]) {
@@ -117,9 +88,4 @@ try {
     }
   }
   await plain();
-  console.log(JSON.stringify(seen));
-} catch (error) {
-  console.log(JSON.stringify({ ...seen, error: String(error.message ?? error).slice(0, 600) }));
-} finally {
-  await browser.close();
-}
+});

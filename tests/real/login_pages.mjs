@@ -1,39 +1,11 @@
 // Looks at the gateway's own pages with Chromium and axe: every page, in both languages and schemes, at 360 px and wide.
 // In (arguments): base URL, that of a gateway whose cookie is for another site, folder for screenshots, user, password. Out: one JSON object, a list of what was seen.
-// Installed packages are found through CLOAKROOM_MODULES (the folder that holds node_modules).
-import { createRequire } from "node:module";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { browser, check, inspect, press, report, seen } from "./chromium.mjs";
 
 const [base, astray, shots, user, password] = process.argv.slice(2);
-const require = createRequire(join(process.env.CLOAKROOM_MODULES, "package.json"));
-const { chromium } = require("playwright-core");
-const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
-const browser = await chromium.launch({
-  executablePath: process.env.CLOAKROOM_CHROMIUM,
-  args: ["--no-sandbox", "--disable-gpu"],
-});
-const seen = { axe: [], pages: 0, overflow: [], console: [] };
-
-function check(condition, why) {
-  if (!condition) throw new Error(why);
-}
-
-async function inspect(page, name) {
-  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
-  // Evaluated by the debugger, so the page's own policy does not stand in the way.
-  await page.evaluate(axeSource);
-  const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  for (const finding of result.violations) seen.axe.push(`${name}: ${finding.id} (${finding.help})`);
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
-  if (wide) seen.overflow.push(name);
-  seen.pages += 1;
-}
-
-async function press(page, selector) {
-  await Promise.all([page.waitForNavigation(), page.click(selector)]);
-}
+const look = (page, name) => inspect(page, name, join(shots, `${name}.png`));
 
 async function logIn(page, secret = password, name = user) {
   await page.fill('input[name="username"]', name);
@@ -45,9 +17,9 @@ async function logIn(page, secret = password, name = user) {
 async function walk(page, name) {
   await page.goto(`${base}/form`);
   check(await page.locator(".logo img").evaluate((image) => image.naturalWidth > 0), `${name}: no logo`);
-  await inspect(page, `${name}-login`);
+  await look(page, `${name}-login`);
   await logIn(page, "not the password");
-  await inspect(page, `${name}-refused`);
+  await look(page, `${name}-refused`);
   await logIn(page);
   check(new URL(page.url()).pathname === "/form", `${name}: after login at ${page.url()}`);
 
@@ -59,39 +31,39 @@ async function walk(page, name) {
   await press(page, "form button");
   await logIn(page);
   check(new URL(page.url()).pathname === "/_cloakroom/replay", `${name}: after the second login at ${page.url()}`);
-  await inspect(page, `${name}-replay`);
+  await look(page, `${name}-replay`);
   await press(page, 'form button:not([name="drop"])');
   check(page.url() === `${base}/form/sent?x=1`, `${name}: the request was sent to ${page.url()}`);
   check((await page.textContent("#note")) === "note=%EC%95%88%EB%85%95+%26+bye", `${name}: ${await page.textContent("body")}`);
   await page.goto(`${base}/_cloakroom/replay`);
-  await inspect(page, `${name}-replay-gone`);
+  await look(page, `${name}-replay-gone`);
 
   await page.goto(`${base}/_cloakroom/sessions`);
-  await inspect(page, `${name}-sessions`);
+  await look(page, `${name}-sessions`);
   await page.goto(`${base}/finance/`);
-  await inspect(page, `${name}-forbidden`);
+  await look(page, `${name}-forbidden`);
   await page.goto(`${base}/gone/`);
-  await inspect(page, `${name}-unavailable`);
+  await look(page, `${name}-unavailable`);
   await page.goto(`${base}/_cloakroom/nothing`);
-  await inspect(page, `${name}-not-found`);
+  await look(page, `${name}-not-found`);
   await page.goto(`${base}/_cloakroom/logout`);
-  await inspect(page, `${name}-logout`);
+  await look(page, `${name}-logout`);
   await press(page, "form button");
-  await inspect(page, `${name}-logged-out`);
+  await look(page, `${name}-logged-out`);
 }
 
 // What comes of too many wrong passwords, and of a browser that keeps no session cookie.
 async function trouble(page, name) {
   await page.goto(`${base}/_cloakroom/login`);
   for (let attempt = 0; attempt < 6; attempt += 1) await logIn(page, "not the password", `nobody-${name}`);
-  await inspect(page, `${name}-throttled`);
+  await look(page, `${name}-throttled`);
   await page.goto(`${astray}/form`);
   for (let round = 0; round < 3; round += 1) await logIn(page);
-  await inspect(page, `${name}-circle`);
+  await look(page, `${name}-circle`);
   check(!(await page.locator('input[type="password"]').count()), `${name}: no end of the circle`);
 }
 
-try {
+await report(async () => {
   for (const [language, locale] of [["en", "en-US"], ["ko", "ko-KR"]]) {
     for (const scheme of ["light", "dark"]) {
       for (const [width, viewport] of [["360", { width: 360, height: 640 }], ["1280", { width: 1280, height: 800 }]]) {
@@ -109,9 +81,4 @@ try {
       }
     }
   }
-  console.log(JSON.stringify(seen));
-} catch (error) {
-  console.log(JSON.stringify({ ...seen, error: String(error.message ?? error).slice(0, 600) }));
-} finally {
-  await browser.close();
-}
+});
