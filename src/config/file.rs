@@ -12,7 +12,8 @@ use super::brief::{Brief, OneOrMany};
 use super::units::{Count, Duration, Size, Switch};
 
 pub use access::{Access, Condition, OnlyMap, Words};
-pub use bearer::{Bearer, BearerClaims, BearerIssuer};
+pub use bearer::{Bearer, BearerIssuer};
+pub use claims::ClaimNames;
 pub use credentials::{BasicCredentials, Credentials, OwnCredentials};
 pub use django::{Django, DjangoBackend, DjangoColumns};
 pub use identity::{
@@ -23,7 +24,7 @@ pub use login::{
     ApplicationLogin, ApplicationLogout, FailureAnswer, GroupsFrom, Local, Login, LoginLanguage, Logo,
     Secret, SuccessAnswer, Throttle, User, UserFrom,
 };
-pub use oidc::{ClientAuthWord, Oidc, OidcAllow, OidcClaims};
+pub use oidc::{ClientAuthWord, Oidc, OidcAllow};
 pub use operation::{AccessLog, AccessLogFormat, Admin, AdminMap, Log, LogFormat};
 pub use redis::{Redis, RedisMode};
 pub use route::{EncodedSlash, Route, RouteSession};
@@ -36,6 +37,7 @@ pub use vouching::{Basic, CertificatePlace, ClientAuth, ClientCertificate, Trust
 
 mod access;
 mod bearer;
+mod claims;
 mod credentials;
 mod django;
 mod identity;

@@ -19,6 +19,7 @@ mod application;
 mod assertion;
 mod bearer;
 mod certificate;
+mod claims;
 mod credentials;
 mod django;
 mod headers;

@@ -20,7 +20,7 @@ use crate::identity::{Identity, InvalidIdentity};
 use crate::login::authorization;
 use crate::login::issuer::{Issuer, KeySource, Unproven};
 use crate::login::outside::{Outside, OutsideError};
-use crate::login::token::{Claims, Wanted, claimed_issuer};
+use crate::login::token::{ClaimNames, Claims, Wanted, claimed_issuer};
 use crate::login::vouch::{Answer, Look, Rejected, Voucher, Why};
 use crate::message::Fields;
 use crate::session::{Guest, Means};
@@ -62,21 +62,6 @@ pub struct IssuerSettings {
     pub claims: ClaimNames,
     /// Claims that must be there, each with all of these values.
     pub required: Vec<(String, Vec<String>)>,
-}
-
-/// Names of claims, with the parts of nested ones behind dots.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimNames {
-    /// The user.
-    pub user: String,
-    /// The e-mail address.
-    pub email: String,
-    /// The name for people.
-    pub name: String,
-    /// The groups.
-    pub groups: String,
-    /// Others to keep.
-    pub keep: Vec<String>,
 }
 
 /// Tokens of trusted issuers.

@@ -115,6 +115,21 @@ impl Claims {
     }
 }
 
+/// Which claims say what of a person; each as [`Claims::at`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// The user.
+    pub user: String,
+    /// The e-mail address.
+    pub email: String,
+    /// The name for people.
+    pub name: String,
+    /// The groups.
+    pub groups: String,
+    /// Others to keep.
+    pub keep: Vec<String>,
+}
+
 /// Public keys, ready to be used.
 #[derive(Default)]
 pub struct KeySet(Vec<PublicKey>);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Words;
+use super::{ClaimNames, Words};
 use crate::config::units::Switch;
 
 /// Tokens (JWT) of configured issuers with each request, for API clients.
@@ -47,35 +47,7 @@ pub struct BearerIssuer {
     /// What the names of its users begin with.
     pub prefix: String,
     /// Which claims mean what.
-    pub claims: BearerClaims,
+    pub claims: ClaimNames,
     /// Claims that must be there, each with all of these values, such as `scope: [orders.read]`.
     pub required: BTreeMap<String, Words>,
-}
-
-/// Names of claims; `realm_access.roles` is what stands below another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a map of claims")]
-pub struct BearerClaims {
-    /// The user.
-    pub user: String,
-    /// The e-mail address.
-    pub email: String,
-    /// The name for people.
-    pub name: String,
-    /// The groups: a list, or one text.
-    pub groups: String,
-    /// Others to keep, for rules and headers.
-    pub keep: Vec<String>,
-}
-
-impl Default for BearerClaims {
-    fn default() -> Self {
-        Self {
-            user: "sub".to_owned(),
-            email: "email".to_owned(),
-            name: "name".to_owned(),
-            groups: "groups".to_owned(),
-            keep: Vec::new(),
-        }
-    }
 }

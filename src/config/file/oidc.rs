@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ClaimNames;
 use super::login::Secret;
 use crate::config::units::Switch;
 
@@ -27,7 +28,7 @@ pub struct Oidc {
     /// What it is asked for; `openid` always is.
     pub scopes: Vec<String>,
     /// Which of its claims mean what.
-    pub claims: OidcClaims,
+    pub claims: ClaimNames,
     /// What user names begin with. Default: nothing where this is the only way to log in, otherwise the name and a colon.
     pub prefix: Option<String>,
     /// Who may log in, of those it knows. Default: everybody.
@@ -52,7 +53,7 @@ impl Default for Oidc {
             client_secret: None,
             client_auth: ClientAuthWord::Basic,
             scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
-            claims: OidcClaims::default(),
+            claims: ClaimNames::default(),
             prefix: None,
             allow: OidcAllow::default(),
             ca: None,
@@ -72,34 +73,6 @@ pub enum ClientAuthWord {
     Basic,
     /// In the form: `client_secret_post`.
     Post,
-}
-
-/// Names of claims; `realm_access.roles` is what stands below another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a map of claims")]
-pub struct OidcClaims {
-    /// The user name: one that the provider gives to nobody else.
-    pub user: String,
-    /// The e-mail address; it is not taken where `email_verified` is false.
-    pub email: String,
-    /// The name for people.
-    pub name: String,
-    /// The groups: a list, or one text.
-    pub groups: String,
-    /// Others to keep, for rules and headers.
-    pub keep: Vec<String>,
-}
-
-impl Default for OidcClaims {
-    fn default() -> Self {
-        Self {
-            user: "sub".to_owned(),
-            email: "email".to_owned(),
-            name: "name".to_owned(),
-            groups: "groups".to_owned(),
-            keep: Vec::new(),
-        }
-    }
 }
 
 /// Who may log in; empty lists are no condition. `users` and `groups` together mean: named, or in a group.

@@ -10,9 +10,9 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
 use url::Url;
 
-use super::{Context, certificate};
+use super::{Context, certificate, claims};
 use crate::config::file::{Bearer, BearerIssuer};
-use crate::login::bearer::{ClaimNames, IssuerSettings, Settings};
+use crate::login::bearer::{IssuerSettings, Settings};
 use crate::login::issuer::KeySource;
 use crate::login::outside::is_safe;
 use crate::login::token::{KeySet, is_algorithm};
@@ -57,20 +57,13 @@ fn issuer(context: &mut Context, path: &str, given: &BearerIssuer) -> Option<Iss
         );
         context.error(&format!("{path}.algorithms[{at}]"), message);
     }
-    let claims = ClaimNames {
-        user: given.claims.user.clone(),
-        email: given.claims.email.clone(),
-        name: given.claims.name.clone(),
-        groups: given.claims.groups.clone(),
-        keep: given.claims.keep.clone(),
-    };
     Some(IssuerSettings {
         keys: keys(context, path, given, &issuer),
         authorities: authorities(context, path, given.ca.as_deref()),
         audiences: given.audience.0.clone(),
         algorithms: given.algorithms.clone(),
         prefix: given.prefix.clone(),
-        claims,
+        claims: claims::names(&given.claims),
         required: given.required.iter().map(|(claim, words)| (claim.clone(), words.0.clone())).collect(),
         issuer,
     })

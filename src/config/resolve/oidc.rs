@@ -9,11 +9,12 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use url::Url;
 
-use super::{Context, certificate, is_local};
+use super::{Context, certificate, claims, is_local};
 use crate::config::file::{ClientAuthWord, Oidc, Secret};
 use crate::gateway::settings::PublicUrl;
-use crate::login::oidc::settings::{Allow, ClaimNames, ClientAuth, OidcSettings, ProviderSettings};
+use crate::login::oidc::settings::{Allow, ClientAuth, OidcSettings, ProviderSettings};
 use crate::login::outside::is_safe;
+use crate::login::token::ClaimNames;
 use crate::server::{ListenAddress, ListenerSettings};
 use crate::session::StoreKind;
 
@@ -192,13 +193,7 @@ fn claims(context: &mut Context, at: &str, given: &Oidc) -> ClaimNames {
     if claims.keep.iter().any(String::is_empty) {
         context.error(&format!("{at}.claims.keep"), "a claim without a name");
     }
-    ClaimNames {
-        user: claims.user.clone(),
-        email: claims.email.clone(),
-        name: claims.name.clone(),
-        groups: claims.groups.clone(),
-        keep: claims.keep.clone(),
-    }
+    claims::names(claims)
 }
 
 fn allow(context: &mut Context, at: &str, given: &Oidc) -> Allow {

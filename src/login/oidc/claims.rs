@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::identity::Identity;
 use crate::login::oidc::failure::Failure;
-use crate::login::oidc::settings::{Allow, ClaimNames, ProviderSettings};
-use crate::login::token::Claims;
+use crate::login::oidc::settings::{Allow, ProviderSettings};
+use crate::login::token::{ClaimNames, Claims};
 
 /// Bytes of the longest value that is kept.
 const LONGEST: usize = 256;

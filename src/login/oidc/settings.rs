@@ -2,6 +2,8 @@
 
 use secrecy::SecretString;
 
+use crate::login::token::ClaimNames;
+
 /// `login.oidc:`
 #[derive(Clone, Debug, Default)]
 pub struct OidcSettings {
@@ -52,21 +54,6 @@ pub enum ClientAuth {
     Basic,
     /// `client_secret_post`
     Post,
-}
-
-/// Names of claims, or paths to them.
-#[derive(Clone, Debug)]
-pub struct ClaimNames {
-    /// The user name.
-    pub user: String,
-    /// The e-mail address.
-    pub email: String,
-    /// The name for people.
-    pub name: String,
-    /// The groups.
-    pub groups: String,
-    /// Others to keep.
-    pub keep: Vec<String>,
 }
 
 /// Who may log in; empty lists are no condition. `users` and `groups` together mean: named, or in a group.
