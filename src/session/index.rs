@@ -3,10 +3,10 @@
 //! Comes in: records that the store keeps or drops. Goes out: a record, without telling anybody that it was asked for.
 //! Never decides what stays: its owner does, and says so here. Nobody else's lock is taken while one of ours is held.
 
+use std::mem;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
 use crate::session::id::Digest;
 use crate::session::record::Session;
@@ -51,17 +51,31 @@ impl Index {
     }
 
     /// Puts a session in, unless one of its digest is there already: then that one comes back. Nothing is ever put in the
-    /// place of another.
+    /// place of another. A table that is full moves to a larger one, which is made and the old one dropped while nobody
+    /// waits for the lock: an allocator may take its time.
     pub fn insert(&self, session: Arc<Session>) -> Option<Arc<Session>> {
-        let mut table = self.shard(session.digest()).0.write().unwrap_or_else(PoisonError::into_inner);
+        let Shard(shard) = self.shard(session.digest());
         let hash_of = |session: &Arc<Session>| hash(session.digest());
-        let entry = table.entry(hash_of(&session), |found| found.digest() == session.digest(), hash_of);
-        match entry {
-            Entry::Occupied(earlier) => Some(Arc::clone(earlier.get())),
-            Entry::Vacant(place) => {
-                place.insert(session);
-                None
+        let mut larger = HashTable::new();
+        loop {
+            let mut table = shard.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(earlier) = table.find(hash_of(&session), |found| found.digest() == session.digest()) {
+                return Some(Arc::clone(earlier));
             }
+            if table.len() == table.capacity() {
+                let wanted = (2 * table.len()).max(1);
+                if larger.capacity() < wanted {
+                    drop(table);
+                    larger = HashTable::with_capacity(wanted);
+                    continue;
+                }
+                table.drain().for_each(|session| {
+                    larger.insert_unique(hash_of(&session), session, hash_of);
+                });
+                mem::swap(&mut *table, &mut larger);
+            }
+            table.insert_unique(hash_of(&session), session, hash_of);
+            return None;
         }
     }
 
@@ -102,5 +116,49 @@ fn hash(digest: &Digest) -> u64 {
 impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Index({} sessions)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::session::draft::Draft;
+    use crate::session::id::SessionId;
+
+    fn session() -> Arc<Session> {
+        let draft = Draft::anonymous(Timestamp::from_unix_millis(1_800_000_000_000));
+        Arc::new(Session::of(draft.stored(&SessionId::mint())))
+    }
+
+    #[test]
+    fn whatever_was_put_in_is_found_until_it_is_taken_out_however_tables_grow() {
+        let index = Index::new();
+        let sessions: Vec<_> = (0..20_000).map(|_| session()).collect();
+        std::thread::scope(|scope| {
+            for part in sessions.chunks(5000) {
+                let index = &index;
+                scope.spawn(move || {
+                    for (at, session) in part.iter().enumerate() {
+                        assert!(index.insert(Arc::clone(session)).is_none());
+                        let earlier = &part[at / 2];
+                        assert!(
+                            index.get(earlier.digest()).is_some_and(|found| Arc::ptr_eq(&found, earlier))
+                        );
+                        assert!(index.insert(Arc::clone(earlier)).is_some(), "nothing takes its place");
+                    }
+                });
+            }
+        });
+        assert_eq!(index.len(), 20_000);
+        // As many come as go: what was taken out leaves its room.
+        for round in sessions.chunks(1000) {
+            round.iter().for_each(|session| assert!(index.remove(session.digest()).is_some()));
+            (0..1000).for_each(|_| assert!(index.insert(session()).is_none()));
+        }
+        assert_eq!(index.len(), 20_000);
+        assert!(sessions.iter().all(|session| index.get(session.digest()).is_none()));
+        let room: usize = index.0.iter().map(|shard| shard.0.read().expect("whole").capacity()).sum();
+        assert!(room <= 4 * 20_000, "{room}");
     }
 }
