@@ -20,6 +20,7 @@ use crate::identity::{Identity, InvalidIdentity};
 use crate::login::authorization;
 use crate::login::issuer::{Issuer, KeySource, Unproven};
 use crate::login::outside::{Outside, OutsideError};
+use crate::login::person::Person;
 use crate::login::token::{ClaimNames, Claims, Wanted, claimed_issuer};
 use crate::login::vouch::{Answer, Look, Rejected, Voucher, Why};
 use crate::message::Fields;
@@ -240,18 +241,8 @@ fn missing<'r>(claims: &Claims, required: &'r [(String, Vec<String>)]) -> Option
 /// Whom a token is about.
 fn person(claims: &Claims, settings: &IssuerSettings) -> Result<Identity, Nobody> {
     let names = &settings.claims;
-    let text = |name: &String| claims.text(name).filter(|text| !text.is_empty());
-    let user = text(&names.user).ok_or_else(|| Nobody::NoUser(names.user.clone()))?;
-    let denied = claims.0.get("email_verified") == Some(&Value::Bool(false));
-    let email = text(&names.email).filter(|_| !denied);
-    if denied && names.user == names.email {
-        return Err(Nobody::NoUser(names.user.clone()));
-    }
-    let user = format!("{}{user}", settings.prefix);
-    let identity = Identity::new(&user, email, text(&names.name), &claims.texts(&names.groups))?;
-    let kept = names.keep.iter().map(|name| (name, claims.texts(name)));
-    let kept: Vec<_> = kept.flat_map(|(name, all)| all.into_iter().map(move |value| (name, value))).collect();
-    Ok(identity.with_claims(kept.iter().map(|(name, value)| (name.as_str(), value.as_str())))?)
+    let person = Person::of(claims, names).ok_or_else(|| Nobody::NoUser(names.user.clone()))?;
+    Ok(person.into_identity(&settings.prefix)?)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -271,8 +271,10 @@ fn a_token_counts_before_a_session() {
     assert_eq!(seen.header("x-auth-user"), Some("id:robot@example.com"));
     assert_eq!((seen.header("x-auth-groups"), seen.header("session-id")), (None, None));
     assert_invalid(&with("x".to_owned()));
-    let unverified = claims(&[("email_verified", json!(false))]);
-    assert_invalid(&with(signer.token(&unverified)));
+    for denied in [json!(false), json!("false")] {
+        let unverified = claims(&[("email_verified", denied)]);
+        assert_invalid(&with(signer.token(&unverified)));
+    }
 }
 
 /// An issuer's keys, served at an address of this machine.

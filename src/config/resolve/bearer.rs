@@ -63,7 +63,7 @@ fn issuer(context: &mut Context, path: &str, given: &BearerIssuer) -> Option<Iss
         audiences: given.audience.0.clone(),
         algorithms: given.algorithms.clone(),
         prefix: given.prefix.clone(),
-        claims: claims::names(&given.claims),
+        claims: claims::names(context, &format!("{path}.claims"), &given.claims),
         required: given.required.iter().map(|(claim, words)| (claim.clone(), words.0.clone())).collect(),
         issuer,
     })

@@ -1,40 +1,20 @@
 //! Claims: who a provider says somebody is, and whether they are admitted.
 //!
-//! Comes in: verified claims. Goes out: the person, under a name of their own, or why they may not enter. An e-mail address
-//! counts only where the provider does not deny it, and a domain only behind the one `@` of it. Never takes a name from a
-//! claim that is not configured for it.
-
-use serde_json::Value;
+//! Comes in: verified claims, some of them from the userinfo endpoint. Goes out: the person, under a name of their own, or
+//! why they may not enter. Never lets what was asked for later take the place of what was said at first.
 
 use crate::identity::Identity;
 use crate::login::oidc::failure::Failure;
 use crate::login::oidc::settings::{Allow, ProviderSettings};
+use crate::login::person::Person;
 use crate::login::token::{ClaimNames, Claims};
 
-/// Bytes of the longest value that is kept.
-const LONGEST: usize = 256;
-
-/// The person these claims are about.
+/// The person these claims are about, if they may enter.
 pub fn person(claims: &Claims, settings: &ProviderSettings) -> Result<Identity, Failure> {
     let names = &settings.claims;
-    let email = email(claims, names);
-    // Whoever is called by their address must own it.
-    let user = match names.user == names.email {
-        true => email.clone(),
-        false => claims.texts(&names.user).into_iter().next(),
-    };
-    let user = user.filter(|user| !user.is_empty()).ok_or_else(|| Failure::NoUser(names.user.clone()))?;
-    let name = one(claims, &names.name);
-    let groups = several(claims, &names.groups);
-    admit(&settings.allow, &user, email.as_deref(), &groups)?;
-    let user = format!("{}{user}", settings.prefix);
-    let identity = Identity::new(&user, email.as_deref(), name.as_deref(), &groups)?;
-    let kept: Vec<_> = names
-        .keep
-        .iter()
-        .flat_map(|name| several(claims, name).into_iter().map(move |value| (name.as_str(), value)))
-        .collect();
-    Ok(identity.with_claims(kept.iter().map(|(name, value)| (*name, value.as_str())))?)
+    let person = Person::of(claims, names).ok_or_else(|| Failure::NoUser(names.user.clone()))?;
+    admit(&settings.allow, &person)?;
+    Ok(person.into_identity(&settings.prefix)?)
 }
 
 /// Whether something that is wanted is not among these claims.
@@ -51,60 +31,23 @@ pub fn completed(mut claims: Claims, others: Claims) -> Claims {
     claims
 }
 
-/// The e-mail address, unless the provider says that it is not verified, or it is none.
-fn email(claims: &Claims, names: &ClaimNames) -> Option<String> {
-    let denied = match claims.0.get("email_verified") {
-        Some(Value::Bool(verified)) => !verified,
-        Some(Value::String(verified)) => verified.eq_ignore_ascii_case("false"),
-        Some(_) | None => false,
-    };
-    one(claims, &names.email).filter(|email| !denied && domain(email).is_some())
-}
-
-/// What stands behind the only `@`.
-fn domain(email: &str) -> Option<&str> {
-    let (local, domain) = email.split_once('@')?;
-    (!local.is_empty() && !domain.is_empty() && !domain.contains('@')).then_some(domain)
-}
-
-fn admit(allow: &Allow, user: &str, email: Option<&str>, groups: &[String]) -> Result<(), Failure> {
+fn admit(allow: &Allow, person: &Person) -> Result<(), Failure> {
     if !allow.email_domains.is_empty() {
-        let domain = email.and_then(domain).map(str::to_lowercase);
+        let domain = person.email_domain().map(str::to_lowercase);
         let domain = domain.ok_or(Failure::NotAllowed("there is no verified e-mail address"))?;
         if !allow.email_domains.contains(&domain) {
             return Err(Failure::NotAllowed("the domain of the e-mail address"));
         }
     }
     let anybody = allow.users.is_empty() && allow.groups.is_empty();
-    let named = allow.users.iter().any(|allowed| allowed == user);
-    let member = groups.iter().any(|group| allow.groups.contains(group));
+    let named = allow.users.contains(&person.user);
+    let member = person.groups.iter().any(|group| allow.groups.contains(group));
     (anybody || named || member).then_some(()).ok_or(Failure::NotAllowed("neither the user nor a group"))
-}
-
-fn one(claims: &Claims, name: &str) -> Option<String> {
-    several(claims, name).into_iter().next()
-}
-
-/// The values that can be kept; others are left out.
-fn several(claims: &Claims, name: &str) -> Vec<String> {
-    let mut values = claims.texts(name);
-    let all = values.len();
-    values
-        .retain(|value| !value.is_empty() && value.len() <= LONGEST && !value.chars().any(char::is_control));
-    if values.len() < all {
-        let left_out = all - values.len();
-        tracing::warn!(
-            claim = name,
-            left_out,
-            "values that are empty, too long or no plain text are left out"
-        );
-    }
-    values
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::login::oidc::settings::ClientAuth;
