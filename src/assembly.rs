@@ -20,10 +20,8 @@ use crate::gateway::watchers::Watchers;
 use crate::headers::OurCookies;
 use crate::login::oidc::Oidc;
 use crate::login::outside::OutsideError;
-use crate::login::replay::Shelf;
-use crate::login::throttle::Throttle;
 use crate::login::users::{UsersError, UsersSource};
-use crate::login::{Login, OWN_COOKIES};
+use crate::login::{Lasting, Login, OWN_COOKIES};
 use crate::server::{ListenAddress, Server, ServerError};
 use crate::session::store::StoreError;
 use crate::session::{Keeper, Sessions, StoreKind};
@@ -68,8 +66,7 @@ pub struct Running {
     store: StoreKind,
     present: Arc<Present>,
     chores: Chores,
-    throttle: Arc<Throttle>,
-    shelf: Arc<Shelf>,
+    lasting: Lasting,
     watchers: Arc<Watchers>,
     access_log: Arc<AccessLog>,
     log_settings: access_log::Settings,
@@ -84,13 +81,12 @@ impl Running {
     /// Starts everything, or nothing.
     pub fn start(config: Config, clock: Clock) -> Result<Self, AssemblyError> {
         let keeper = Arc::new(keeping::keeper(&config.session, config.storage.clone(), &clock)?);
-        let throttle = Arc::new(Throttle::new());
-        let (watchers, shelf) = (Arc::default(), Arc::default());
+        let (watchers, lasting) = (Arc::default(), Lasting::default());
         let log_settings = config.access_log.clone();
         let access_log = Arc::new(AccessLog::open(&log_settings).map_err(AssemblyError::AccessLog)?);
         let (workers, listeners, drain) = (config.workers, config.listeners.clone(), config.timeouts.drain);
         let (store, admin) = (config.session.store, config.admin.clone());
-        let settings = settings(config, &keeper, (&throttle, &shelf), &watchers, &access_log, &clock)?;
+        let settings = settings(config, &keeper, &lasting, &watchers, &access_log, &clock)?;
         let present = Arc::new(Present::from_pointee((settings.sessions.clone(), settings.login.clone())));
         let current = Arc::new(ArcSwap::new(settings.sessions.clone()));
         let token =
@@ -106,8 +102,7 @@ impl Running {
             store,
             present,
             chores,
-            throttle,
-            shelf,
+            lasting,
             watchers,
             access_log,
             log_settings,
@@ -136,8 +131,8 @@ impl Running {
         let admin = if moves { start_admin(wanted.as_ref(), &self.subjects)? } else { None };
         let (log_settings, listeners, drain) =
             (config.access_log.clone(), config.listeners.clone(), config.timeouts.drain);
-        let kept = (&self.throttle, &self.shelf);
-        let settings = settings(config, &self.keeper, kept, &self.watchers, &access_log, &self.clock)?;
+        let (lasting, watchers) = (&self.lasting, &self.watchers);
+        let settings = settings(config, &self.keeper, lasting, watchers, &access_log, &self.clock)?;
         self.server.reload(&listeners, &settings)?;
         if let Some(shared) = self.keeper.shared() {
             shared.set_lifetime(*settings.sessions.lifetime());
@@ -201,7 +196,7 @@ fn start_admin(
 fn settings(
     config: Config,
     keeper: &Arc<Keeper>,
-    (throttle, shelf): (&Arc<Throttle>, &Arc<Shelf>),
+    lasting: &Lasting,
     watchers: &Arc<Watchers>,
     access_log: &Arc<AccessLog>,
     clock: &Clock,
@@ -214,9 +209,9 @@ fn settings(
     }
     let users_file = config.login.local.as_ref().and_then(|local| local.users_file.clone());
     let source = users_file.map(users_source);
-    let oidc = Oidc::new(config.login.oidc.clone()).map_err(AssemblyError::Oidc)?;
-    let login = Login::new(config.login, &config.reserved_prefix, source, throttle.clone())?;
-    let login = Arc::new(login.with_shelf(shelf.clone()).with_oidc(oidc));
+    let oidc = Oidc::new(config.login.oidc.clone(), lasting.used.clone()).map_err(AssemblyError::Oidc)?;
+    let login = Login::new(config.login, &config.reserved_prefix, source, lasting.clone())?;
+    let login = Arc::new(login.with_oidc(oidc));
     let our_cookies = OurCookies::new(&config.session.cookie.name, &OWN_COOKIES);
     Ok(Arc::new(Settings {
         our_cookies,

@@ -23,6 +23,7 @@ use crate::login::factor::Factors;
 use crate::login::ldap::Ldap;
 use crate::login::local::Local;
 use crate::login::oidc::Oidc;
+use crate::login::oidc::used::Used;
 use crate::login::page::{Page, Pages, View};
 use crate::login::passwords::{Method as PasswordMethod, Passwords};
 use crate::login::replay::{Kept, ReplaySettings, Shelf};
@@ -59,6 +60,7 @@ pub mod outside;
 pub mod page;
 pub mod password;
 pub mod passwords;
+pub mod person;
 mod remembered;
 mod renewal;
 pub mod replay;
@@ -117,12 +119,22 @@ pub struct Login {
     /// For how long browsers remember a user name, where people want that.
     remember_name: Duration,
     replay: ReplaySettings,
-    shelf: Arc<Shelf>,
     circles: Circles,
     /// Applications with login pages of their own.
     applications: Vec<Application>,
-    throttle: Arc<Throttle>,
     limits: ThrottleSettings,
+    lasting: Lasting,
+}
+
+/// What outlives a configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Lasting {
+    /// Failed logins.
+    pub throttle: Arc<Throttle>,
+    /// Requests that wait for a login.
+    pub shelf: Arc<Shelf>,
+    /// What providers gave, and is good for one time only.
+    pub used: Arc<Used>,
 }
 
 /// `WWW-Authenticate` of every 401: RFC 9110, section 11.6.1, wants one, and browsers leave a scheme they do not know alone.
@@ -144,7 +156,7 @@ impl Login {
         settings: Settings,
         prefix: &str,
         source: Option<UsersSource>,
-        throttle: Arc<Throttle>,
+        lasting: Lasting,
     ) -> Result<Self, UsersError> {
         let prefix = prefix.trim_end_matches('/').to_owned();
         let title = if settings.title.is_empty() { "Cloakroom" } else { &settings.title };
@@ -157,7 +169,7 @@ impl Login {
         let methods = local.map(PasswordMethod::Local).into_iter().chain(ldap.map(PasswordMethod::Ldap));
         let methods: Vec<_> = methods.collect();
         let passwords = (!methods.is_empty())
-            .then(|| Arc::new(Passwords::new(methods, factors, throttle.clone(), limits)));
+            .then(|| Arc::new(Passwords::new(methods, factors, lasting.throttle.clone(), limits)));
         let basic = settings.basic.as_ref().zip(passwords.as_ref());
         let vouchers: [Option<Box<dyn Voucher>>; 4] = [
             settings.bearer.map(Bearer::new).transpose()?.map(|bearer| Box::new(bearer) as _),
@@ -167,7 +179,6 @@ impl Login {
         ];
         let vouchers = Vouchers::new(vouchers.into_iter().flatten().collect());
         let Settings { languages, remember_name, replay, applications, trusted_header: outer, .. } = settings;
-        let shelf = Arc::default();
         Ok(Self {
             prefix,
             languages,
@@ -178,18 +189,11 @@ impl Login {
             pages,
             remember_name,
             replay,
-            shelf,
             circles: Circles::default(),
             applications,
-            throttle,
             limits,
+            lasting,
         })
-    }
-
-    /// The same with requests that wait on this shelf, which outlives a configuration.
-    #[must_use]
-    pub fn with_shelf(self, shelf: Arc<Shelf>) -> Self {
-        Self { shelf, ..self }
     }
 
     /// The methods that need nothing but a request.
@@ -260,7 +264,7 @@ impl Login {
         now: Timestamp,
     ) -> Heard {
         let application = &self.applications[watch.application()];
-        watch.hear(application, answer, (&self.throttle, &self.limits), client, now)
+        watch.hear(application, answer, (&self.lasting.throttle, &self.limits), client, now)
     }
 
     /// Who signs in again and again without a cookie.
@@ -294,7 +298,7 @@ impl Login {
 
     /// Where requests wait, and how.
     pub fn shelf(&self) -> (&Shelf, &ReplaySettings) {
-        (&self.shelf, &self.replay)
+        (&self.lasting.shelf, &self.replay)
     }
 
     /// The request that is to be sent after all, or the page that the form of its page leads to instead.
@@ -411,7 +415,7 @@ mod tests {
             let gone = LocalUser { name: "gone".to_owned(), disabled: true, ..alice.clone() };
             let local = Some(LocalSettings { users: vec![alice, gone], ..LocalSettings::default() });
             let settings = Settings { title: "Example".to_owned(), local, ..Settings::default() };
-            let login = Login::new(settings, "/_cloakroom", None, Arc::default()).expect("valid");
+            let login = Login::new(settings, "/_cloakroom", None, Lasting::default()).expect("valid");
             let now = Timestamp::from_unix_millis(1_800_000_000_000);
             let fields = vec![("Origin", "https://app.example"), ("Sec-Fetch-Site", "same-origin")];
             Self { login, sessions: sessions(), jar: vec![], fields, address: "192.0.2.1", now }

@@ -40,7 +40,7 @@ pub struct Route {
     pub session: Rights,
     /// Keys of the session that are told as headers of their own.
     pub session_headers: Vec<SessionHeader>,
-    /// What is said to an application that wants a password.
+    /// What is said to an application that wants a password or a token.
     pub credentials: Option<Arc<Credentials>>,
 }
 

@@ -14,6 +14,7 @@ use super::ConfigArgs;
 use crate::access::{Access, Asking, Denied};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config};
+use crate::headers::credentials::{Bearer, Credentials};
 use crate::headers::{
     BadRequest, Host, HostChoice, Inbound, Rules, assertion, credentials, inbound, outgoing,
 };
@@ -129,8 +130,13 @@ fn explain(config: &Config, args: &Args, now: Timestamp, text: &mut String) -> R
 
 /// Says where proof would stand, without showing any.
 fn add_proofs(fields: &mut Fields, config: &Config, route: &Route, identity: Option<&Identity>) {
-    if route.credentials.is_some() {
-        fields.set(credentials::NAME, "Basic (a user and a password)");
+    let said = route.credentials.as_deref().map(|credentials| match credentials {
+        Credentials::Basic(_) => "Basic (a user and a password)",
+        Credentials::Bearer(Bearer::AccessToken) => "Bearer (the provider's access token)",
+        Credentials::Bearer(Bearer::IdToken) => "Bearer (the provider's ID token)",
+    });
+    if let Some(said) = said {
+        fields.set(credentials::NAME, said);
     }
     if config.assertion.is_some() && identity.is_some() {
         fields.append(assertion::NAME, "(signed for each request)");

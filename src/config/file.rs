@@ -14,7 +14,7 @@ use super::units::{Count, Duration, Size, Switch};
 pub use access::{Access, Condition, OnlyMap, Words};
 pub use bearer::{Bearer, BearerIssuer};
 pub use claims::ClaimNames;
-pub use credentials::{BasicCredentials, Credentials, OwnCredentials};
+pub use credentials::{BasicCredentials, BearerWord, Credentials, OwnCredentials};
 pub use django::{Django, DjangoBackend, DjangoColumns};
 pub use identity::{
     Assertion, AssertionAlgorithm, AssertionKey, Identity, IdentityEncoding, IdentityHeaders,

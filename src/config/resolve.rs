@@ -11,6 +11,7 @@ use super::file::{File, LogFormat, Workers};
 use super::{Config, LogSettings, file, typed};
 use crate::gateway::access_log;
 use crate::gateway::settings::{Limits, PublicUrl, Timeouts};
+use crate::headers::credentials::Bearer;
 use crate::peer::Scheme;
 
 mod access;
@@ -127,6 +128,8 @@ pub(super) fn resolve(context: &mut Context, file: &File) -> Config {
         others: login.has_others_than_oidc() || routes.iter().any(|route| route.session.may_log_in()),
     };
     login.oidc = oidc::resolve(context, &file.login.oidc, &around);
+    login.oidc.tells_access = credentials::tells(&routes, Bearer::AccessToken);
+    credentials::check_tokens(context, &routes, &login.oidc, session.store);
     people::check(context, file, &routes, &login, session.store);
     let storage = storage::resolve(context, &file.session, session.store);
     let own_tls = listeners.iter().any(|listener| listener.tls.is_some());

@@ -1,8 +1,8 @@
-//! Credentials: the user and password that an application asks for itself, said in the visitor's place.
+//! Credentials: what an application asks for itself, a password or a token, said in the visitor's place.
 //!
 //! Comes in: what the operator configured (`credentials:`), and who is asking. Goes out: the value of `Authorization` with
-//! the Basic scheme (RFC 7617), or none. Never somebody else's: without the visitor's own password, and without one for all,
-//! nothing is said. Never prints a password.
+//! the Basic scheme (RFC 7617) or the Bearer scheme (RFC 6750), or none. Never somebody else's: without the visitor's own
+//! password or token, and without a password for all, nothing is said. Never prints either.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,25 @@ use crate::session::data::DataKey;
 pub const NAME: &str = "Authorization";
 
 /// What an application is told instead of the client's own `Authorization`.
-pub struct Credentials {
+#[derive(Debug)]
+pub enum Credentials {
+    /// A user and a password.
+    Basic(Basic),
+    /// A token that the provider gave at the login.
+    Bearer(Bearer),
+}
+
+/// Which of a provider's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearer {
+    /// The access token: for whoever opens doors to those it was given to.
+    AccessToken,
+    /// The ID token: for whoever wants to know who somebody is, and knows us at the provider.
+    IdToken,
+}
+
+/// A user and a password.
+pub struct Basic {
     /// The user's name there.
     pub user: Template,
     /// Those of single people, by their names here; these go first.
@@ -41,9 +59,16 @@ pub struct Person {
     pub password: SecretString,
 }
 
-impl Credentials {
+/// The value of `Authorization` with a token; `None` for what is no token, since it could be another field as well.
+pub fn bearer(token: &SecretString) -> Option<Zeroizing<String>> {
+    let token = token.expose_secret();
+    let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    is_token.then(|| Zeroizing::new(["Bearer ", token].concat()))
+}
+
+impl Basic {
     /// The value of `Authorization` for somebody; `kept` is the password in their session, if there is one.
-    pub fn basic(&self, identity: Option<&Identity>, kept: Option<&str>) -> Option<Zeroizing<String>> {
+    pub fn value(&self, identity: Option<&Identity>, kept: Option<&str>) -> Option<Zeroizing<String>> {
         let person = identity.and_then(|identity| self.people.get(identity.user()));
         let everybodys = self.password.as_ref().map(|password| password.expose_secret());
         let password = person.map(|person| person.password.expose_secret()).or(kept).or(everybodys)?;
@@ -62,9 +87,9 @@ impl Credentials {
     }
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for Basic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credentials({:?}, [redacted])", self.user)
+        write!(f, "Basic({:?}, [redacted])", self.user)
     }
 }
 
@@ -76,8 +101,8 @@ mod tests {
         Identity::new("alice", None, None, &[]).expect("valid")
     }
 
-    fn credentials(user: &str, password: Option<&str>) -> Credentials {
-        Credentials {
+    fn credentials(user: &str, password: Option<&str>) -> Basic {
+        Basic {
             user: Template::parse(user).expect("valid"),
             people: BTreeMap::new(),
             key: None,
@@ -86,8 +111,8 @@ mod tests {
         }
     }
 
-    fn said(credentials: &Credentials, identity: Option<&Identity>, kept: Option<&str>) -> Option<String> {
-        let value = credentials.basic(identity, kept)?;
+    fn said(credentials: &Basic, identity: Option<&Identity>, kept: Option<&str>) -> Option<String> {
+        let value = credentials.value(identity, kept)?;
         let pair = STANDARD.decode(value.strip_prefix("Basic ").expect("the scheme")).expect("base64");
         Some(String::from_utf8(pair).expect("UTF-8"))
     }
@@ -108,6 +133,15 @@ mod tests {
         assert_eq!(said(&credentials("{user}", Some("all")), None, None), None);
         assert_eq!(said(&credentials("{user}", None), Some(&alice()), None), None);
         assert_eq!(said(&credentials("service", Some("all")), None, None).as_deref(), Some("service:all"));
+    }
+
+    #[test]
+    fn a_token_is_one_word() {
+        let said = |token: &str| bearer(&token.into()).map(|value| value.to_string());
+        assert_eq!(said("eyJ.a-b_c~+/=").as_deref(), Some("Bearer eyJ.a-b_c~+/="));
+        for token in ["", "two words", "a\r\nX-Auth-User: root", "토큰"] {
+            assert_eq!(said(token), None, "{token}");
+        }
     }
 
     #[test]

@@ -5,9 +5,12 @@
 //! that travels with it. Never asks a provider before somebody wants to log in there: a provider that is away holds
 //! nobody up who is signed in already.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 
 use crate::login::issuer::{Issuer, KeySource};
+use crate::login::oidc::noted::Keeps;
 use crate::login::oidc::settings::{ClientAuth, OidcSettings, ProviderSettings};
 use crate::login::oidc::used::Used;
 use crate::login::outside::{ClientSecret, Outside, OutsideError};
@@ -20,6 +23,7 @@ pub mod noted;
 pub mod settings;
 pub mod state;
 pub mod stub;
+pub mod tokens;
 pub mod used;
 
 /// All providers.
@@ -27,10 +31,12 @@ pub mod used;
 pub struct Oidc {
     providers: Vec<Provider>,
     renews: bool,
+    /// Applications are told the access token.
+    tells_access: bool,
     /// What browsers see of us, where that is configured.
     origin: Option<String>,
     /// States and logout tokens that were shown.
-    used: Used,
+    used: Arc<Used>,
 }
 
 /// One provider.
@@ -45,11 +51,12 @@ pub struct Provider {
 }
 
 impl Oidc {
-    /// Providers as configured.
-    pub fn new(settings: OidcSettings) -> Result<Self, OutsideError> {
-        let renews = settings.providers.iter().any(|provider| provider.refresh);
-        let providers = settings.providers.into_iter().map(Provider::new).collect::<Result<_, _>>()?;
-        Ok(Self { providers, renews, origin: settings.origin, used: Used::default() })
+    /// Providers as configured; what was shown once before stays `used`.
+    pub fn new(settings: OidcSettings, used: Arc<Used>) -> Result<Self, OutsideError> {
+        let OidcSettings { providers, origin, tells_access } = settings;
+        let renews = providers.iter().any(|provider| provider.refresh);
+        let providers = providers.into_iter().map(Provider::new).collect::<Result<_, _>>()?;
+        Ok(Self { providers, renews, tells_access, origin, used })
     }
 
     /// In the order of the page.
@@ -66,6 +73,11 @@ impl Oidc {
     #[inline]
     pub fn renews(&self) -> bool {
         self.renews
+    }
+
+    /// Which tokens of a provider's are kept.
+    pub fn keeps(&self, provider: &Provider) -> Keeps {
+        Keeps { access: self.tells_access, refresh: provider.settings.refresh }
     }
 
     /// What browsers see of us, where that is configured.

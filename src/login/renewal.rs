@@ -10,7 +10,8 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::login::Login;
 use crate::login::oidc::failure::Failure;
-use crate::login::oidc::noted::{Grant, Noted};
+use crate::login::oidc::noted::{Grant, Keeps, Noted};
+use crate::login::oidc::tokens::Tokens;
 use crate::session::data::Data;
 use crate::session::record::{EndReason, Session};
 use crate::session::store::StoreError;
@@ -35,8 +36,8 @@ impl Login {
         let Some(noted) = Noted::read(&session.data(), now) else { return visitor };
         let claim = move |data: &Data| {
             let noted = Noted::read(data, now).filter(|_| Noted::is_due(data, now))?;
-            let grant = noted.grant.map(|grant| grant.resting(now.plus(PAUSE)));
-            Some(Noted { grant, ..noted }.notes())
+            let grant = noted.grant.clone().map(|grant| grant.resting(now.plus(PAUSE)));
+            Some(noted.with_grant(grant).notes())
         };
         let is_mine = sessions.note_anew(&session, now, claim).await.unwrap_or_else(|error| {
             tracing::warn!("{error}: the provider is not asked now");
@@ -45,10 +46,10 @@ impl Login {
         if is_mine && let (Some(provider), Some(grant)) = (self.oidc.provider(&noted.provider), &noted.grant)
         {
             let answer = match grant.token(sessions.keys()) {
-                Some(token) => provider.renew(token, noted.sub.as_deref(), now).await,
+                Some(token) => provider.renew(&token, noted.sub.as_deref(), now).await,
                 None => Err(Failure::Lost),
             };
-            let answer = answer.map(|offer| Grant::new(&offer, sessions.keys(), now));
+            let answer = answer.map(|tokens| (tokens, self.oidc.keeps(provider)));
             let followed = follow(answer, grant, sessions, &session, now).await;
             followed.unwrap_or_else(|error| tracing::error!("{error}"));
         }
@@ -59,30 +60,35 @@ impl Login {
     }
 }
 
-/// Does what the provider said: the session goes on with another grant, or for the time being, or is over.
+/// Does what the provider said: the session goes on with other tokens, or for the time being, or is over.
 async fn follow(
-    answer: Result<Option<Grant>, Failure>,
+    answer: Result<(Tokens, Keeps), Failure>,
     before: &Grant,
     sessions: &Sessions,
     session: &Arc<Session>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let since = before.failing.unwrap_or(now);
     let short = format!("{:08x}", session.short());
-    let next = match answer {
-        Ok(grant) => grant,
+    let since = before.failing.unwrap_or(now);
+    match answer {
+        Ok((tokens, keeps)) => {
+            let keys = sessions.keys().clone();
+            let put =
+                move |data: &Data| Some(Noted::read(data, now)?.with(&tokens, keeps, &keys, now).notes());
+            sessions.note_anew(session, now, put).await.map(drop)
+        }
         Err(failure) if !failure.is_fatal() && now.since(since) < PATIENCE => {
             tracing::warn!(session = short, "a session goes on for the time being: {failure}");
-            Some(before.clone().resting(now.plus(PAUSE)).failing_since(since))
+            let grant = before.clone().resting(now.plus(PAUSE)).failing_since(since);
+            let put = move |data: &Data| {
+                let noted = Noted::read(data, now)?;
+                Some(noted.with_grant(Some(grant.clone())).notes())
+            };
+            sessions.note_anew(session, now, put).await.map(drop)
         }
         Err(failure) => {
             tracing::info!(session = short, "a session does not go on at its provider: {failure}");
-            return sessions.end(session, EndReason::Revoked).await.map(drop);
+            sessions.end(session, EndReason::Revoked).await.map(drop)
         }
-    };
-    let put = move |data: &Data| {
-        let noted = Noted::read(data, now)?;
-        Some(Noted { grant: next.clone(), ..noted }.notes())
-    };
-    sessions.note_anew(session, now, put).await.map(drop)
+    }
 }

@@ -89,3 +89,40 @@ fn addresses_must_be_known_where_others_than_this_machine_may_ask() {
     ));
     assert!(problems.expect_err("refused").to_string().contains("log in at the Django site only"));
 }
+
+#[test]
+fn tokens_for_applications_must_come_from_somewhere_and_last() {
+    let config = |route: &str, rest: &str| {
+        read(format!(
+            "listen: 127.0.0.1:8080\nkeys: [{{ id: k, secret: 0123456789abcdef0123456789abcdef }}]\nupstreams: {{ api: {{ servers: [http://127.0.0.1:3000] }} }}\n\
+             routes: [{{ path: /, upstream: api, {route} }}]\n{rest}\n"
+        ))
+    };
+    let (token, oidc) = (
+        "credentials: { bearer: access_token }",
+        format!("login: {{ oidc: [{{ {GOOD}, refresh: true }}] }}"),
+    );
+    let sound = config(token, &oidc).expect("accepted");
+    assert!(sound.login.oidc.tells_access && sound.warnings.is_empty(), "{:?}", sound.warnings);
+    let id_token = config("credentials: { bearer: id_token }", &oidc.replace("refresh: true", ""));
+    let id_token = id_token.expect("accepted");
+    assert!(!id_token.login.oidc.tells_access && id_token.warnings.is_empty(), "{:?}", id_token.warnings);
+    let local = "login: { local: { users_file: /dev/null } }";
+    let cookie = format!("session: {{ store: cookie }}\n{}", oidc.replace("refresh: true", ""));
+    let both = "credentials: { bearer: id_token, basic: { password: x } }";
+    for (route, rest, told) in [
+        (token, local, "add `login.oidc`"),
+        (token, cookie.as_str(), "tokens have no room in cookies"),
+        (both, oidc.as_str(), "leave `basic` or `bearer` out"),
+        ("credentials: { bearer: refresh_token }", oidc.as_str(), "access_token"),
+    ] {
+        let problems = config(route, rest).expect_err(route).to_string();
+        assert!(problems.contains(told), "{route}: {problems}");
+    }
+    let warned = |config: Result<Config, Problems>, told: &str| {
+        let warnings: Vec<_> = config.expect("accepted").warnings.iter().map(ToString::to_string).collect();
+        assert!(warnings.iter().any(|warning| warning.contains(told)), "{warnings:?}");
+    };
+    warned(config(token, &oidc.replace("refresh: true", "")), "add `refresh: true`");
+    warned(config(&format!("{token}, access: public"), &oidc), "write `access: optional`");
+}

@@ -46,6 +46,7 @@ mod login_pages;
 mod oidc;
 mod oidc_logout;
 mod oidc_refresh;
+mod oidc_tokens;
 mod outer_proxy;
 mod own_sessions;
 mod proof;

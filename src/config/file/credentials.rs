@@ -8,12 +8,24 @@ use serde::{Deserialize, Serialize};
 use super::Secret;
 use crate::config::brief::FromWord;
 
-/// What an application that wants a password is told.
+/// What an application that wants a password or a token is told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a map with `basic`")]
+#[serde(default, deny_unknown_fields, expecting = "a map with `basic` or `bearer`")]
 pub struct Credentials {
     /// `Authorization: Basic`, in the place of the client's own.
     pub basic: Option<BasicCredentials>,
+    /// `Authorization: Bearer`, in the place of the client's own: the token that the OpenID provider gave at the login.
+    pub bearer: Option<BearerWord>,
+}
+
+/// Which of a provider's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BearerWord {
+    /// The access token.
+    AccessToken,
+    /// The ID token.
+    IdToken,
 }
 
 /// A user and a password.

@@ -1,7 +1,7 @@
-//! Credentials: users and passwords for applications that want them.
+//! Credentials: passwords and tokens for applications that want them.
 //!
 //! Comes in: `credentials:` of a route or of its upstream, as written. Goes out: what is said there; the route's own goes
-//! before the upstream's. Never shows a password.
+//! before the upstream's. Never shows a password, and never asks for a token that nobody gives.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,11 +11,14 @@ use super::{Context, secret_file};
 use crate::config::brief::Brief;
 use crate::config::diagnostic::Problems;
 use crate::config::document::parse;
-use crate::config::file::{self, OwnCredentials, Secret};
+use crate::config::file::{self, BasicCredentials, BearerWord, OwnCredentials, Secret};
 use crate::config::interpolate::System;
 use crate::config::typed;
-use crate::headers::credentials::{Credentials, Person};
+use crate::headers::credentials::{Basic, Bearer, Credentials, Person};
 use crate::headers::template::Template;
+use crate::login::oidc::settings::OidcSettings;
+use crate::route::Route;
+use crate::session::StoreKind;
 use crate::session::data::DataKey;
 use crate::session::rights::is_name;
 
@@ -26,17 +29,70 @@ pub(super) fn resolve(
     given: &file::Credentials,
     own: &str,
 ) -> Option<Arc<Credentials>> {
-    let Some(basic) = &given.basic else {
-        context.missing(at, "credentials of no kind\nadd `basic: { user: \"{user}\", password: \"…\" }`");
-        return None;
-    };
-    let at = format!("{at}.basic");
+    match (&given.basic, given.bearer) {
+        (Some(given), None) => {
+            Some(Arc::new(Credentials::Basic(basic(context, &format!("{at}.basic"), given, own)?)))
+        }
+        (None, Some(word)) => Some(Arc::new(Credentials::Bearer(match word {
+            BearerWord::AccessToken => Bearer::AccessToken,
+            BearerWord::IdToken => Bearer::IdToken,
+        }))),
+        (Some(_), Some(_)) => {
+            context.key_error(
+                &format!("{at}.bearer"),
+                "there is one `Authorization` only\nleave `basic` or `bearer` out",
+            );
+            None
+        }
+        (None, None) => {
+            context.missing(at, "credentials of no kind\nadd `basic: { user: \"{user}\", password: \"…\" }`");
+            None
+        }
+    }
+}
+
+/// Whether an application is told this token.
+pub(super) fn tells(routes: &[Route], token: Bearer) -> bool {
+    routes.iter().any(
+        |route| matches!(route.credentials.as_deref(), Some(Credentials::Bearer(told)) if *told == token),
+    )
+}
+
+/// Tokens must come from somewhere, and last.
+pub(super) fn check_tokens(context: &mut Context, routes: &[Route], oidc: &OidcSettings, store: StoreKind) {
+    let tokens = |route: &&Route| matches!(route.credentials.as_deref(), Some(Credentials::Bearer(_)));
+    let Some(route) = routes.iter().find(tokens) else { return };
+    if oidc.providers.is_empty() {
+        let message = format!(
+            "nobody gives tokens, and an application wants one (route `{}`)\nadd `login.oidc`, or leave `bearer` out",
+            route.name
+        );
+        context.key_error("login", message);
+    }
+    for (at, public) in routes.iter().enumerate().filter(|(_, route)| !route.access.looks_at_sessions()) {
+        if tokens(&public) {
+            let message = "with `access: public` nobody's token is known\nwrite `access: optional`";
+            context.warn(&format!("routes[{at}]"), message);
+        }
+    }
+    if store == StoreKind::Cookie {
+        context.error("session.store", "tokens have no room in cookies, and an application wants one\nuse another `session.store`, or leave `bearer` out");
+    }
+    if !tells(routes, Bearer::AccessToken) {
+        return;
+    }
+    for (at, _) in oidc.providers.iter().enumerate().filter(|(_, provider)| !provider.refresh) {
+        context.warn(&format!("login.oidc[{at}]"), "applications are told the access token, and it ends before the session does\nadd `refresh: true`");
+    }
+}
+
+fn basic(context: &mut Context, at: &str, basic: &BasicCredentials, own: &str) -> Option<Basic> {
     let nowhere = basic.password.is_none()
         && basic.from_session.is_none()
         && basic.from_login.is_none()
         && basic.users_file.is_none();
     if nowhere {
-        context.missing(&at, "a user without a password\nadd `password: \"${file:/run/secrets/app}\"`");
+        context.missing(at, "a user without a password\nadd `password: \"${file:/run/secrets/app}\"`");
     }
     let user = match Template::parse(&basic.user) {
         Ok(user) => user,
@@ -69,7 +125,7 @@ pub(super) fn resolve(
         None => BTreeMap::new(),
     };
     let password = basic.password.as_ref().map(|Secret(password)| password.clone());
-    Some(Arc::new(Credentials { user, people, key, note: basic.from_login.clone(), password }))
+    Some(Basic { user, people, key, note: basic.from_login.clone(), password })
 }
 
 /// People's own, from a file.

@@ -14,7 +14,6 @@ use crate::config::file::{ClientAuthWord, Oidc, Secret};
 use crate::gateway::settings::PublicUrl;
 use crate::login::oidc::settings::{Allow, ClientAuth, OidcSettings, ProviderSettings};
 use crate::login::outside::is_safe;
-use crate::login::token::ClaimNames;
 use crate::server::{ListenAddress, ListenerSettings};
 use crate::session::StoreKind;
 
@@ -56,7 +55,7 @@ pub(super) fn resolve(context: &mut Context, given: &[Oidc], around: &Surroundin
             );
         }
     }
-    OidcSettings { providers, origin: around.public_url.map(PublicUrl::origin) }
+    OidcSettings { providers, origin: around.public_url.map(PublicUrl::origin), tells_access: false }
 }
 
 fn check_surroundings(context: &mut Context, around: &Surroundings<'_>) {
@@ -115,7 +114,7 @@ fn provider(context: &mut Context, at: &str, given: &Oidc, others: bool) -> Prov
             ClientAuthWord::Post => ClientAuth::Post,
         },
         scopes: scopes(context, at, &given.scopes),
-        claims: claims(context, at, given),
+        claims: claims::names(context, &format!("{at}.claims"), &given.claims),
         prefix,
         allow: allow(context, at, given),
         authorities: authorities(context, at, given.ca.as_deref()),
@@ -183,17 +182,6 @@ fn scopes(context: &mut Context, at: &str, given: &[String]) -> Vec<String> {
     }
     let openid = (!given.iter().any(|scope| scope == "openid")).then(|| "openid".to_owned());
     openid.into_iter().chain(given.iter().cloned()).collect()
-}
-
-fn claims(context: &mut Context, at: &str, given: &Oidc) -> ClaimNames {
-    let claims = &given.claims;
-    if claims.user.is_empty() {
-        context.error(&format!("{at}.claims.user"), "a user must be called something\nwrite `sub`");
-    }
-    if claims.keep.iter().any(String::is_empty) {
-        context.error(&format!("{at}.claims.keep"), "a claim without a name");
-    }
-    claims::names(claims)
 }
 
 fn allow(context: &mut Context, at: &str, given: &Oidc) -> Allow {

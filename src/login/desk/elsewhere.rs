@@ -18,7 +18,7 @@ use crate::login::oidc::claims::person;
 use crate::login::oidc::failure::Failure;
 use crate::login::oidc::flow::{Known, REMEMBERED};
 use crate::login::oidc::logout::SignedOut;
-use crate::login::oidc::noted::{Grant, Noted};
+use crate::login::oidc::noted::Noted;
 use crate::login::oidc::state::State;
 use crate::login::oidc::stub::{Stub, take_back_oldest};
 use crate::login::page::{Page, Place, Reply, View};
@@ -129,7 +129,7 @@ impl Desk<'_> {
             Err(failure) => return self.failed(provider, &failure, &state.target),
         };
         let user = identity.user().to_owned();
-        let notes = self.notes(provider, known);
+        let notes = self.notes(provider, &known);
         let arrival = Arrival { identity, credential: 0, remember: false, origin: self.ask.origin, notes };
         let (tickets, session) = match self.sessions.sign_in(self.ask.visitor, arrival, self.now).await {
             Ok(signed_in) => signed_in,
@@ -164,19 +164,21 @@ impl Desk<'_> {
     }
 
     /// What is kept to recognise the session by, and to sign out with. Cookies have no room for tokens.
-    fn notes(&self, provider: &Provider, known: Known) -> Vec<Note> {
+    fn notes(&self, provider: &Provider, known: &Known) -> Vec<Note> {
         let text = |name| known.claims.text(name).map(str::to_owned);
-        let (sub, sid, has_room) = (text("sub"), text("sid"), self.sessions.has_roster());
-        let id_token = has_room.then_some(known.id_token);
-        let offer = known.offer.filter(|_| has_room && provider.settings().refresh);
-        let grant = offer.and_then(|offer| Grant::new(&offer, self.sessions.keys(), self.now));
-        if provider.settings().refresh && grant.is_none() {
+        let noted = Noted::new(provider.name(), text("sub"), text("sid"));
+        if !self.sessions.has_roster() {
+            return noted.notes();
+        }
+        let keeps = self.login.oidc.keeps(provider);
+        let noted = noted.with(&known.tokens, keeps, self.sessions.keys(), self.now);
+        if keeps.refresh && noted.grant.is_none() {
             tracing::warn!(
                 provider = provider.name(),
                 "there is no refresh token: the session does not follow the provider's (`offline_access` may be needed in `scopes`)"
             );
         }
-        Noted { provider: provider.name().to_owned(), sub, sid, id_token, grant }.notes()
+        noted.notes()
     }
 
     /// The way out of a session that began at a provider: its own page for that, or else ours, but no page that would lead
@@ -186,8 +188,8 @@ impl Desk<'_> {
         let ours = self.our_address("logout");
         let url = match (self.login.oidc.provider(&noted.provider), &ours) {
             (Some(provider), Some(ours)) => {
-                let token = noted.id_token.as_ref().map(|token| token.expose_secret());
-                provider.exit(token, ours).await
+                let token = noted.id_token(self.sessions.keys());
+                provider.exit(token.as_ref().map(|token| token.expose_secret()), ours).await
             }
             _ => None,
         };

@@ -42,7 +42,7 @@ impl Desk<'_> {
             let stale = Some(self.language.words().stale);
             return Err(Box::new(self.waiting(Some(name), StatusCode::FORBIDDEN, stale)));
         }
-        let (shelf, settings) = (&self.login.shelf, &self.login.replay);
+        let (shelf, settings) = (&self.login.lasting.shelf, &self.login.replay);
         let Some(kept) = shelf.take(&name, &claim, settings, self.now) else {
             return Err(Box::new(self.gone()));
         };
@@ -70,7 +70,7 @@ impl Desk<'_> {
                 (Some(_), _) => self.gone(),
             };
         };
-        let (shelf, settings) = (&self.login.shelf, &self.login.replay);
+        let (shelf, settings) = (&self.login.lasting.shelf, &self.login.replay);
         let name = self.named(name, &claim).filter(|name| is_name(name));
         let found =
             name.and_then(|name| shelf.show(&name, &claim, settings, self.now).map(|kept| (name, kept)));
@@ -107,7 +107,7 @@ impl Desk<'_> {
 
     /// The request's name, or the newest of this browser.
     fn named(&self, name: Option<String>, claim: &Claim<'_>) -> Option<String> {
-        name.or_else(|| self.login.shelf.newest(&claim.browser))
+        name.or_else(|| self.login.lasting.shelf.newest(&claim.browser))
     }
 
     fn gone(&self) -> Reply {

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
@@ -19,58 +18,16 @@ use crate::login::oidc::claims::{completed, leave_out};
 use crate::login::oidc::failure::Failure;
 use crate::login::oidc::state::State;
 use crate::login::oidc::stub::Stub;
+use crate::login::oidc::tokens::Tokens;
 use crate::login::outside::OutsideError;
 use crate::login::token::{Claims, LEEWAY, Wanted};
-
-/// What a provider gives for a code (RFC 6749, section 5.1).
-#[derive(Deserialize)]
-struct Given {
-    id_token: Option<SecretText>,
-    access_token: Option<SecretText>,
-    refresh_token: Option<SecretText>,
-    /// Seconds; some write them as text.
-    #[serde(default)]
-    expires_in: Value,
-}
-
-#[derive(Deserialize)]
-#[serde(from = "String")]
-struct SecretText(SecretString);
-
-impl Given {
-    /// What keeps the session going there, if anything does.
-    fn offer(&mut self) -> Option<Offer> {
-        let SecretText(refresh) = self.refresh_token.take()?;
-        Some(Offer { refresh, seconds: self.seconds() })
-    }
-
-    fn seconds(&self) -> Option<u64> {
-        self.expires_in.as_u64().or_else(|| self.expires_in.as_str()?.parse().ok())
-    }
-}
-
-impl From<String> for SecretText {
-    fn from(text: String) -> Self {
-        Self(text.into())
-    }
-}
 
 /// Somebody whom the provider knows.
 pub struct Known {
     /// What it says of them.
     pub claims: Claims,
-    /// Its token, which it wants to see again when they sign out.
-    pub id_token: SecretString,
-    /// What keeps their session going there, if anything does.
-    pub offer: Option<Offer>,
-}
-
-/// What keeps a session going.
-pub struct Offer {
-    /// The token that is good for another one.
-    pub refresh: SecretString,
-    /// How long nobody needs to ask, where the provider says that.
-    pub seconds: Option<u64>,
+    /// What it gives for them, an ID token among it.
+    pub tokens: Tokens,
 }
 
 impl Provider {
@@ -110,17 +67,16 @@ impl Provider {
         let known = self.issuer.ask().await?;
         let metadata = known.metadata.as_ref().ok_or(Failure::NoEndpoint("token_endpoint"))?;
         let code = self.code(answer, metadata)?;
-        let mut given = self.redeem(&code, redirect_uri, &stub.verifier(), metadata).await?;
-        let offer = given.offer();
-        let SecretText(id_token) = given.id_token.ok_or(Failure::NoIdToken)?;
+        let tokens = self.redeem(&code, redirect_uri, &stub.verifier(), metadata).await?;
+        let id_token = tokens.id.as_ref().ok_or(Failure::NoIdToken)?;
         let claims = self.id_token(id_token.expose_secret(), stub, state, now).await?;
-        let claims = match (given.access_token, &metadata.userinfo_endpoint) {
-            (Some(SecretText(token)), Some(url)) if leave_out(&claims, &self.settings.claims) => {
-                self.asked(claims, url, &token).await?
+        let claims = match (&tokens.access, &metadata.userinfo_endpoint) {
+            (Some(token), Some(url)) if leave_out(&claims, &self.settings.claims) => {
+                self.asked(claims, url, token).await?
             }
             _ => claims,
         };
-        Ok(Known { claims, id_token, offer })
+        Ok(Known { claims, tokens })
     }
 
     /// The code in an answer, if it comes from this provider and from no other (RFC 9207, section 2.4).
@@ -152,7 +108,7 @@ impl Provider {
         redirect_uri: &str,
         verifier: &str,
         metadata: &Metadata,
-    ) -> Result<Given, Failure> {
+    ) -> Result<Tokens, Failure> {
         let url = metadata.token_endpoint.as_ref().ok_or(Failure::NoEndpoint("token_endpoint"))?;
         let form = [
             ("grant_type", "authorization_code"),
@@ -164,27 +120,26 @@ impl Provider {
         self.outside.post(url, &form, client).await.map_err(Failure::Token)
     }
 
-    /// What keeps a session going there, if it goes on there (RFC 6749, section 6; OpenID Connect Core, section 12.2).
+    /// What it gives for a refresh token, if the session goes on there (RFC 6749, section 6; OpenID Connect Core, section 12.2).
     pub async fn renew(
         &self,
-        refresh: SecretString,
+        refresh: &SecretString,
         sub: Option<&str>,
         now: Timestamp,
-    ) -> Result<Offer, Failure> {
+    ) -> Result<Tokens, Failure> {
         let known = self.issuer.ask().await?;
         let endpoint = known.metadata.as_ref().and_then(|metadata| metadata.token_endpoint.as_ref());
         let url = endpoint.ok_or(Failure::NoEndpoint("token_endpoint"))?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
         let client = (self.settings.client_id.as_str(), self.secret.as_ref());
-        let mut given: Given = self.outside.post(url, &form, client).await.map_err(Failure::Token)?;
-        if let Some(SecretText(token)) = &given.id_token {
+        let tokens: Tokens = self.outside.post(url, &form, client).await.map_err(Failure::Token)?;
+        if let Some(token) = &tokens.id {
             let claims = self.issuer.verify(token.expose_secret(), &self.wanted(), now).await;
             if claims.map_err(Failure::IdToken)?.text("sub") != sub {
                 return Err(Failure::Claim("it is about somebody else"));
             }
         }
-        let seconds = given.seconds();
-        Ok(given.offer().unwrap_or(Offer { refresh, seconds }))
+        Ok(tokens)
     }
 
     /// What is wanted of every token of its.

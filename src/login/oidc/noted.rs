@@ -1,14 +1,14 @@
 //! Noted: what is kept in a session that began at a provider.
 //!
-//! Comes in: a login there, and what became of it. Goes out: notes for the session, and the same again. Never shown to an
-//! application or in a log: there are tokens among them.
+//! Comes in: a login there, and what became of it. Goes out: notes for the session, and the same again. Never shown in a
+//! log; an application is told of a token where it is configured to be, and of nothing else.
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use crate::clock::Timestamp;
-use crate::login::oidc::flow::Offer;
+use crate::login::oidc::tokens::{Concealed, Kind, Tokens};
 use crate::session::data::Data;
 use crate::session::keys::Keys;
 use crate::session::notes::{Note, note};
@@ -17,15 +17,20 @@ const PROVIDER: &str = "oidc.provider";
 const SUB: &str = "oidc.sub";
 const SID: &str = "oidc.sid";
 const ID_TOKEN: &str = "oidc.id_token";
+const ACCESS: &str = "oidc.access";
+const ACCESS_UNTIL: &str = "oidc.access_until";
 const REFRESH: &str = "oidc.refresh";
 const UNTIL: &str = "oidc.until";
 const FAILING: &str = "oidc.failing";
 
-/// Bytes of the longest token that is kept.
-const LONGEST: usize = 8192;
+/// The provider is asked for another token so long before one runs out: who comes meanwhile has one all the same.
+const AHEAD: u64 = 30;
 
-/// What conceals a token is bound to this.
-const BOUND: &[u8] = b"oidc refresh token";
+/// Nobody is asked more often than this, nor later: seconds.
+const ASKED_AGAIN: (u64, u64) = (30, 30 * 86_400);
+
+/// A provider that does not say how long a token is good is asked again after so many seconds.
+const UNSAID: u64 = 300;
 
 /// What is kept.
 #[derive(Clone, Debug)]
@@ -37,7 +42,9 @@ pub struct Noted {
     /// What the session is called there.
     pub sid: Option<String>,
     /// What is shown there at the way out.
-    pub id_token: Option<SecretString>,
+    id_token: Option<Concealed>,
+    /// What applications are told, and until when it is good.
+    access: Option<(Concealed, Option<Timestamp>)>,
     /// What keeps it going there.
     pub grant: Option<Grant>,
 }
@@ -45,26 +52,68 @@ pub struct Noted {
 /// What a session that follows the provider's lives by.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// The token that is good for another one, concealed: a store may be read by others.
-    refresh: String,
+    /// The token that is good for another one.
+    refresh: Concealed,
     /// Until then nobody needs to ask.
     pub until: Timestamp,
     /// Since when asking has been in vain.
     pub failing: Option<Timestamp>,
 }
 
+/// Which tokens are kept besides the one that says who somebody is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keeps {
+    /// An application is told the access token.
+    pub access: bool,
+    /// The session follows the provider's.
+    pub refresh: bool,
+}
+
 impl Noted {
+    /// A session that begins.
+    pub fn new(provider: &str, sub: Option<String>, sid: Option<String>) -> Self {
+        Self { provider: provider.to_owned(), sub, sid, id_token: None, access: None, grant: None }
+    }
+
+    /// The same with tokens that the provider gives now; one that is too long is left out.
+    #[must_use]
+    pub fn with(self, tokens: &Tokens, keeps: Keeps, keys: &Keys, now: Timestamp) -> Self {
+        let conceal = |kind, token: &SecretString| Concealed::new(kind, token, keys);
+        let seconds = |seconds| Duration::from_secs(seconds);
+        let access = tokens.access.as_ref().filter(|_| keeps.access);
+        let access = access.and_then(|token| conceal(Kind::Access, token));
+        let refresh = match tokens.refresh.as_ref().filter(|_| keeps.refresh) {
+            Some(token) => conceal(Kind::Refresh, token),
+            None => self.grant.map(|grant| grant.refresh),
+        };
+        let (least, most) = ASKED_AGAIN;
+        let rest = tokens.seconds.unwrap_or(UNSAID).saturating_sub(AHEAD).clamp(least, most);
+        Self {
+            id_token: tokens.id.as_ref().and_then(|token| conceal(Kind::Id, token)).or(self.id_token),
+            access: access.map(|token| (token, tokens.seconds.map(|lasting| now.plus(seconds(lasting))))),
+            grant: refresh.map(|refresh| Grant { refresh, until: now.plus(seconds(rest)), failing: None }),
+            ..self
+        }
+    }
+
+    /// The same, kept going by another grant.
+    #[must_use]
+    pub fn with_grant(self, grant: Option<Grant>) -> Self {
+        Self { grant, ..self }
+    }
+
     /// What is noted in a session; `None` for one that began elsewhere.
     pub fn read(data: &Data, now: Timestamp) -> Option<Self> {
         let text = |name| note(data, name, now);
-        let secret = |name| text(name).map(SecretString::from);
+        let token = |name| text(name).map(Concealed::from_text);
         let time = |name| Some(Timestamp::from_unix_millis(text(name)?.parse().ok()?));
-        let grant = text(REFRESH).zip(time(UNTIL));
+        let grant = token(REFRESH).zip(time(UNTIL));
         Some(Self {
             provider: text(PROVIDER)?,
             sub: text(SUB),
             sid: text(SID),
-            id_token: secret(ID_TOKEN),
+            id_token: token(ID_TOKEN),
+            access: token(ACCESS).map(|token| (token, time(ACCESS_UNTIL))),
             grant: grant.map(|(refresh, until)| Grant { refresh, until, failing: time(FAILING) }),
         })
     }
@@ -75,34 +124,37 @@ impl Noted {
         until.is_some_and(|until| Timestamp::from_unix_millis(until) <= now)
     }
 
-    /// As a session keeps it; tokens that are too long are left out.
+    /// What is shown at the way out.
+    pub fn id_token(&self, keys: &Keys) -> Option<SecretString> {
+        self.id_token.as_ref()?.reveal(Kind::Id, keys)
+    }
+
+    /// What applications are told that want to see it, for as long as it is good.
+    pub fn access_token(&self, keys: &Keys, now: Timestamp) -> Option<SecretString> {
+        let (token, until) = self.access.as_ref()?;
+        until.is_none_or(|until| now < until).then(|| token.reveal(Kind::Access, keys)).flatten()
+    }
+
+    /// As a session keeps it.
     pub fn notes(self) -> Vec<Note> {
-        let short = |token: SecretString| {
-            let text = token.expose_secret();
-            (text.len() <= LONGEST).then(|| text.to_owned())
-        };
+        let time = |time: Timestamp| time.unix_millis().to_string();
         let mut notes = vec![(PROVIDER, self.provider)];
         notes.extend(self.sub.map(|sub| (SUB, sub)));
         notes.extend(self.sid.map(|sid| (SID, sid)));
-        notes.extend(self.id_token.and_then(short).map(|token| (ID_TOKEN, token)));
-        let Some(Grant { refresh, until, failing }) = self.grant else { return notes };
-        let time = |time: Timestamp| time.unix_millis().to_string();
-        notes.extend([(REFRESH, refresh), (UNTIL, time(until))]);
-        notes.extend(failing.map(|failing| (FAILING, time(failing))));
+        notes.extend(self.id_token.map(|token| (ID_TOKEN, token.into_text())));
+        if let Some((token, until)) = self.access {
+            notes.push((ACCESS, token.into_text()));
+            notes.extend(until.map(|until| (ACCESS_UNTIL, time(until))));
+        }
+        if let Some(Grant { refresh, until, failing }) = self.grant {
+            notes.extend([(REFRESH, refresh.into_text()), (UNTIL, time(until))]);
+            notes.extend(failing.map(|failing| (FAILING, time(failing))));
+        }
         notes
     }
 }
 
 impl Grant {
-    /// What a provider offers; none where its token is too long to be kept.
-    pub fn new(offer: &Offer, keys: &Keys, now: Timestamp) -> Option<Self> {
-        let token = Some(offer.refresh.expose_secret()).filter(|token| token.len() <= LONGEST)?;
-        // Whoever does not say it is asked every five minutes, and nobody more than once in one.
-        let lasting = Duration::from_secs(offer.seconds.unwrap_or(300).clamp(60, 30 * 86_400));
-        let refresh = keys.conceal(&[BOUND], token.as_bytes());
-        Some(Self { refresh, until: now.plus(lasting), failing: None })
-    }
-
     /// The same, left alone until then.
     #[must_use]
     pub fn resting(self, until: Timestamp) -> Self {
@@ -117,45 +169,89 @@ impl Grant {
 
     /// The token, if one of our keys concealed it.
     pub fn token(&self, keys: &Keys) -> Option<SecretString> {
-        let token = keys.disclose(&[BOUND], &self.refresh)?;
-        Some(std::str::from_utf8(&token).ok()?.into())
+        self.refresh.reveal(Kind::Refresh, keys)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use secrecy::SecretBox;
+    use secrecy::ExposeSecret as _;
 
     use super::*;
-    use crate::session::Key;
+    use crate::login::oidc::tokens::tests::keys;
     use crate::session::notes::with_notes;
 
+    const NOW: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
+
+    fn after(seconds: u64) -> Timestamp {
+        NOW.plus(Duration::from_secs(seconds))
+    }
+
+    fn tokens(seconds: Option<u64>) -> Tokens {
+        let token = |kind: &str| Some(format!("the {kind} token").into());
+        Tokens { id: token("id"), access: token("access"), refresh: token("refresh"), seconds }
+    }
+
+    fn begun(tokens: &Tokens, access: bool, refresh: bool) -> Noted {
+        let noted = Noted::new("a", Some("alice".to_owned()), None);
+        noted.with(tokens, Keeps { access, refresh }, &keys(1), NOW)
+    }
+
+    fn kept(noted: &Noted) -> Data {
+        with_notes(&Data::default(), &noted.clone().notes(), NOW)
+    }
+
+    fn text(token: Option<SecretString>) -> Option<String> {
+        token.map(|token| token.expose_secret().to_owned())
+    }
+
     #[test]
-    fn what_is_noted_is_read_again_and_is_due_in_time() {
-        let now = Timestamp::from_unix_millis(1_800_000_000_000);
-        let key = Key { id: "k".to_owned(), secret: SecretBox::new(vec![1; 32].into_boxed_slice()) };
-        let keys = Keys::new(&[key]);
-        let offer = Offer { refresh: "a token".into(), seconds: Some(300) };
-        let grant = Grant::new(&offer, &keys, now).expect("short enough");
-        let noted = Noted {
-            provider: "a".to_owned(),
-            sub: Some("alice".to_owned()),
-            sid: None,
-            id_token: Some("x".repeat(9000).into()),
-            grant: Some(Grant { failing: Some(now), ..grant }),
-        };
-        assert!(!format!("{noted:?}").contains("a token"));
-        let notes = noted.clone().notes();
-        assert!(notes.iter().all(|(_, text)| !text.contains("a token")), "stores are told nothing");
-        let data = with_notes(&Data::default(), &noted.notes(), now);
-        let read = Noted::read(&data, now).expect("there");
-        assert_eq!((read.provider.as_str(), read.sub.as_deref(), read.sid), ("a", Some("alice"), None));
-        assert!(read.id_token.is_none(), "nobody has room for that");
+    fn what_is_noted_is_read_again_and_shows_no_token() {
+        let mut noted = begun(&tokens(Some(300)), true, true);
+        noted.grant = noted.grant.map(|grant| grant.failing_since(NOW));
+        assert!(!format!("{noted:?}").contains("token\""));
+        assert!(
+            noted.clone().notes().iter().all(|(_, text)| !text.contains("the ")),
+            "stores are told nothing"
+        );
+        let read = Noted::read(&kept(&noted), NOW).expect("there");
+        assert_eq!((read.provider.as_str(), read.sub.as_deref(), &read.sid), ("a", Some("alice"), &None));
+        assert_eq!(text(read.id_token(&keys(1))).as_deref(), Some("the id token"));
+        assert_eq!(text(read.access_token(&keys(1), NOW)).as_deref(), Some("the access token"));
+        assert_eq!(text(read.access_token(&keys(2), NOW)), None);
         let grant = read.grant.expect("there");
-        let token = grant.token(&keys).expect("ours");
-        assert_eq!((token.expose_secret(), grant.failing), ("a token", Some(now)));
-        let after = |seconds| now.plus(Duration::from_secs(seconds));
-        assert!(!Noted::is_due(&data, after(299)) && Noted::is_due(&data, after(300)));
-        assert!(!Noted::is_due(&Data::default(), now) && Noted::read(&Data::default(), now).is_none());
+        assert_eq!(text(grant.token(&keys(1))).as_deref(), Some("the refresh token"));
+        assert_eq!(grant.failing, Some(NOW));
+        assert!(Noted::read(&Data::default(), NOW).is_none());
+    }
+
+    #[test]
+    fn the_provider_is_asked_before_a_token_runs_out() {
+        for (seconds, due) in [(Some(300), 270), (Some(45), 30), (Some(0), 30), (None, 270)] {
+            let data = kept(&begun(&tokens(seconds), false, true));
+            assert!(!Noted::is_due(&data, after(due - 1)) && Noted::is_due(&data, after(due)), "{seconds:?}");
+        }
+        assert!(!Noted::is_due(&kept(&begun(&tokens(Some(300)), true, false)), after(86_400)));
+        assert!(!Noted::is_due(&Data::default(), NOW));
+    }
+
+    #[test]
+    fn an_access_token_is_told_until_it_has_run_out() {
+        let access = |seconds, at| begun(&tokens(seconds), true, false).access_token(&keys(1), at).is_some();
+        assert!(access(Some(300), after(299)) && !access(Some(300), after(300)));
+        assert!(access(None, after(86_400)), "nobody said when");
+        assert!(begun(&tokens(None), false, false).access_token(&keys(1), NOW).is_none(), "nobody wants it");
+    }
+
+    #[test]
+    fn what_is_not_given_anew_stays_but_for_an_access_token() {
+        let first = begun(&tokens(Some(300)), true, true);
+        let nothing = Tokens { id: None, access: None, refresh: None, seconds: Some(600) };
+        let both = Keeps { access: true, refresh: true };
+        let second = first.with(&nothing, both, &keys(1), NOW);
+        assert!(second.id_token(&keys(1)).is_some() && second.access_token(&keys(1), NOW).is_none());
+        assert_eq!(second.grant.as_ref().map(|grant| grant.until), Some(after(570)));
+        let long = Tokens { refresh: Some("x".repeat(9000).into()), ..tokens(None) };
+        assert!(second.with(&long, both, &keys(1), NOW).grant.is_none(), "the one before is good no more");
     }
 }

@@ -11,6 +11,8 @@ pub struct OidcSettings {
     pub providers: Vec<ProviderSettings>,
     /// `scheme://host[:port]` of `public_url`; without it addresses of ours are made only for browsers on this machine.
     pub origin: Option<String>,
+    /// An application is told the access token.
+    pub tells_access: bool,
 }
 
 /// One provider.

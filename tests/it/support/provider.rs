@@ -223,7 +223,7 @@ impl Inside {
                 Ok(answer) => (200, answer.to_string()),
                 Err(error) => (400, json!({ "error": error }).to_string()),
             },
-            "/userinfo" if request.header("authorization") == Some("Bearer an access token") => {
+            "/userinfo" if request.header("authorization") == Some("Bearer access-0") => {
                 (200, manner.userinfo.to_string())
             }
             _ => (404, String::new()),
@@ -257,7 +257,7 @@ impl Inside {
         (manner.lie)(&mut claims);
         let id_token = self.signed(&claims, manner.signing);
         Ok(json!({
-            "token_type": "Bearer", "access_token": "an access token", "id_token": id_token,
+            "token_type": "Bearer", "access_token": "access-0", "id_token": id_token,
             "refresh_token": format!("refresh-{}", self.refreshed.lock().expect("whole")), "expires_in": 300,
         }))
     }
@@ -271,7 +271,7 @@ impl Inside {
         *given += 1;
         let refresh = format!("refresh-{given}");
         Ok(
-            json!({ "token_type": "Bearer", "access_token": "another", "refresh_token": refresh, "expires_in": "300" }),
+            json!({ "token_type": "Bearer", "access_token": format!("access-{given}"), "refresh_token": refresh, "expires_in": "300" }),
         )
     }
 
