@@ -1,9 +1,9 @@
 // Drives Chromium through the gateway's pages and the application behind it, as a person would.
-// In (arguments): base URL, folder for screenshots, user, password. Out: one JSON object, a list of what was seen.
+// In (arguments): folder for screenshots, base URL, user, password. Out: one JSON object, a list of what was seen.
 import { join } from "node:path";
 import { browser, check, inspect, report, seen } from "./chromium.mjs";
 
-const [base, shots, user, password] = process.argv.slice(2);
+const [shots, base, user, password] = process.argv.slice(2);
 
 async function visit(options, steps) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });

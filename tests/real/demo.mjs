@@ -1,9 +1,9 @@
 // Looks at the demo's pages in Chromium, with script and without, and has axe look at them too.
-// In (arguments): base URL, folder for screenshots, user, password. Out: one JSON object, a list of what was seen.
+// In (arguments): folder for screenshots, base URL, user, password. Out: one JSON object, a list of what was seen.
 import { join } from "node:path";
 import { browser, check, inspect, press, report, seen } from "./chromium.mjs";
 
-const [base, shots, user, password] = process.argv.slice(2);
+const [shots, base, user, password] = process.argv.slice(2);
 
 const look = (page, name) => inspect(page, name, join(shots, `demo-${name}.png`));
 

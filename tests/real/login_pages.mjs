@@ -1,9 +1,9 @@
 // Looks at the gateway's own pages with Chromium and axe: every page, in both languages and schemes, at 360 px and wide.
-// In (arguments): base URL, that of a gateway whose cookie is for another site, folder for screenshots, user, password. Out: one JSON object, a list of what was seen.
+// In (arguments): folder for screenshots, base URL, that of a gateway whose cookie is for another site, user, password. Out: one JSON object, a list of what was seen.
 import { join } from "node:path";
 import { browser, check, inspect, press, report, seen } from "./chromium.mjs";
 
-const [base, astray, shots, user, password] = process.argv.slice(2);
+const [shots, base, astray, user, password] = process.argv.slice(2);
 
 const look = (page, name) => inspect(page, name, join(shots, `${name}.png`));
 

@@ -1,16 +1,15 @@
 """`cloakroom demo`, as somebody who has just built it: no file, no network, everything that it says can be tried."""
 
 import asyncio
-import json
 import re
 import signal
-import sys
 import urllib.parse
 from html import unescape
 from pathlib import Path
 
-from rig.gateway import BINARY, needs
-from rig.process import HERE, Process, command, expect, listening, until
+from rig.chromium import look
+from rig.gateway import BINARY, http
+from rig.process import Process, expect, listening, until
 from rig.wire import Connection, Jar
 from scenarios.nginx import WebSocket
 
@@ -136,16 +135,4 @@ async def check_demo_remembers(folder: Path) -> str:
 async def check_demo_pages(folder: Path) -> str:
     """Chromium and axe look at every page, in both languages and schemes, at 360 px and wide."""
     _, port, user, password = await started(folder)
-    modules = Path(sys.prefix).parent
-    shots = modules / "screenshots"
-    code, out, err = await command(
-        *[needs("node"), HERE / "demo.mjs", f"http://127.0.0.1:{port}", shots, user, password],
-        env={"CLOAKROOM_MODULES": str(modules), "CLOAKROOM_CHROMIUM": needs("chromium")},
-        seconds=140,
-    )
-    expect(code == 0 and out.strip(), f"demo.mjs ended with {code}: {err[-600:]}")
-    seen = json.loads(out)
-    wrong = [seen.get("error"), *seen["axe"], *[f"{name} is too wide" for name in seen["overflow"]], *seen["console"]]
-    wrong = [finding for finding in wrong if finding]
-    expect(not wrong, "; ".join(wrong[:12]))
-    return f"{seen['pages']} pages looked at, axe finds nothing"
+    return await look("demo.mjs", http(port), user, password, seconds=140)

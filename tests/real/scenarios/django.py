@@ -1,12 +1,12 @@
 """A real Django 5.2 site behind the gateway, used with Chromium."""
 
-import json
 import os
 import sys
 import tempfile
 from pathlib import Path
 
-from rig.gateway import PASSWORD, USER, certificate, needs, settings, start
+from rig.chromium import look
+from rig.gateway import PASSWORD, USER, certificate, settings, start
 from rig.process import HERE, Process, command, expect, until
 from rig.wire import ask
 
@@ -52,18 +52,4 @@ async def check_django(folder: Path) -> str:
     answer = await ask(gateway.port, "GET", "/seen", tls=gateway.tls)
     expect(answer.status == 401, f"GET /seen without a cookie: {answer.status}")
 
-    modules = Path(sys.prefix).parent
-    shots = modules / "screenshots"
-    code, out, err = await command(
-        needs("node"),
-        *[HERE / "browser.mjs", f"https://localhost:{gateway.port}", shots, USER, PASSWORD],
-        env={"CLOAKROOM_MODULES": str(modules), "CLOAKROOM_CHROMIUM": needs("chromium")},
-        seconds=110,
-    )
-    expect(code == 0 and out.strip(), f"browser.mjs ended with {code}: {err[-600:]}")
-    seen = json.loads(out)
-    expect("error" not in seen, f"in the browser: {seen.get('error')}; axe {seen['axe']}; console {seen['console']}")
-    expect(not seen["axe"], f"axe: {'; '.join(seen['axe'])}")
-    expect(not seen["overflow"], f"wider than the screen: {seen['overflow']}")
-    expect(not seen["console"], f"the browser's console: {seen['console'][:3]}")
-    return f"{seen['pages']} pages, axe found nothing, form posted with and without script"
+    return await look("browser.mjs", f"https://localhost:{gateway.port}", USER, PASSWORD, seconds=110)

@@ -1,12 +1,11 @@
 """The gateway's own pages as people see them: Chromium and axe look at each, in both languages and schemes, narrow and wide."""
 
 import asyncio
-import json
-import sys
 from pathlib import Path
 
-from rig.gateway import HASH, PASSWORD, USER, http, needs, start
-from rig.process import HERE, command, expect, free_port
+from rig.chromium import look
+from rig.gateway import HASH, PASSWORD, USER, http, start
+from rig.process import free_port
 
 LOGO = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 32"><rect width="32" height="32" rx="6" fill="#3b82c4"/>'
@@ -51,18 +50,24 @@ async def check_login_pages(folder: Path) -> str:
     gateway = await start(folder, config)
     # A cookie for another site than the one it is on: no browser keeps it.
     astray = await start(folder, {**config, "session": {"cookie": {"domain": "example.com"}}}, name="astray")
-    modules = Path(sys.prefix).parent
-    shots = modules / "screenshots"
-    shots.mkdir(exist_ok=True)
-    code, out, err = await command(
-        *[needs("node"), HERE / "login_pages.mjs", f"http://127.0.0.1:{gateway.port}"],
-        *[f"http://127.0.0.1:{astray.port}", shots, USER, PASSWORD],
-        env={"CLOAKROOM_MODULES": str(modules), "CLOAKROOM_CHROMIUM": needs("chromium")},
-        seconds=280,
-    )
-    expect(code == 0 and out.strip(), f"login_pages.mjs ended with {code}: {err[-600:]}")
-    seen = json.loads(out)
-    wrong = [seen.get("error"), *seen["axe"], *[f"{name} is too wide" for name in seen["overflow"]], *seen["console"]]
-    wrong = [finding for finding in wrong if finding]
-    expect(not wrong, "; ".join(wrong[:12]))
-    return f"{seen['pages']} pages looked at, axe finds nothing"
+    return await look("login_pages.mjs", http(gateway.port), http(astray.port), USER, PASSWORD, seconds=280)
+
+
+async def check_second_factor_pages(folder: Path) -> str:
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    (folder / "state").mkdir()
+    person = {"password": HASH}
+    users = {f"must-{number}": {**person, "groups": ["staff"]} for number in range(8)}
+    users |= {f"free-{number}": person for number in range(8)}
+    config = {
+        "upstream": http(server.sockets[0].getsockname()[1]),
+        "state_dir": str(folder / "state"),
+        "login": {
+            "title": "Example",
+            "local": {"users": users, "totp": {"groups": ["staff"]}},
+            "throttle": {"per_ip": "1000/15m"},
+        },
+        "access_log": {"format": "off"},
+    }
+    gateway = await start(folder, config)
+    return await look("second_factor.mjs", http(gateway.port), PASSWORD, seconds=280)

@@ -1,5 +1,6 @@
 """Logins at a real OpenID provider, by a person who follows its pages and ours: in, refused, with new keys, and out on either side."""
 
+import asyncio
 import json
 import re
 import sys
@@ -7,12 +8,27 @@ import urllib.parse
 from html import unescape
 from pathlib import Path
 
-from rig.gateway import needs, start
-from rig.process import HERE, Process, expect, free_port, listening, until
-from rig.wire import Jar, form
+from rig.chromium import look
+from rig.gateway import http, needs, start
+from rig.process import HERE, Process, command, expect, free_port, listening, until
+from rig.redis import Redis
+from rig.wire import Jar, ask, form
 from scenarios.ledger import logins
 
 NAVIGATION = [("Accept", "text/html"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "cross-site")]
+
+
+async def tokens():
+    """An application that says what it was told under `Authorization`."""
+
+    async def answer(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        told = next((line[15:] for line in head.split("\r\n") if line.lower().startswith("authorization: ")), "")
+        writer.write(f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(told)}\r\n\r\n{told}".encode())
+        await writer.drain()
+        writer.close()
+
+    return await asyncio.start_server(answer, "127.0.0.1")
 
 
 class Person:
@@ -71,18 +87,24 @@ class Person:
         return json.loads(answer.text())["user"]
 
 
-async def provided(folder: Path):
-    """The provider, and a gateway that knows no other way to log in."""
+async def provided(folder: Path, lasting=3600, **session):
+    """The provider, whose access tokens are good for so many seconds, and a gateway that knows no other way to log in."""
     modules = Path(sys.prefix).parent / "node_modules"
     port, gateway_port = free_port(), free_port()
     origin = f"http://localhost:{gateway_port}"
-    program = [needs("node"), HERE / "servers/oidc_provider.mjs", port, origin, "real"]
+    program = [needs("node"), HERE / "servers/oidc_provider.mjs", port, origin, "real", lasting]
     provider = Process(program, folder, "provider", env={"CLOAKROOM_MODULES": str(modules)})
     await listening(provider, port)
-    application = await logins()
+    application, knocking = await logins(), await tokens()
     config = {
-        "upstream": f"http://127.0.0.1:{application.sockets[0].getsockname()[1]}",
+        "upstreams": {
+            "app": {"servers": [http(application.sockets[0].getsockname()[1])]},
+            "api": {"servers": [http(knocking.sockets[0].getsockname()[1])], "credentials": {"bearer": "access_token"}},
+        },
+        "routes": [{"path": "/api/", "upstream": "api"}, {"path": "/", "upstream": "app"}],
         "public_url": origin,
+        "keys": [{"id": "k", "secret": "0123456789abcdef0123456789abcdef"}],
+        "session": session,
         "login": {
             "oidc": [
                 {
@@ -92,6 +114,7 @@ async def provided(folder: Path):
                     "client_secret": "a secret: of % both + sides",
                     "scopes": ["openid", "profile", "email", "groups"],
                     "allow": {"email_domains": ["example.com"]},
+                    "refresh": True,
                 }
             ]
         },
@@ -160,3 +183,62 @@ async def check_oidc(folder: Path) -> str:
     expect(answer.status == 400, f"{answer.status}")
     expect(not re.search(r"eyJ[A-Za-z0-9_-]{8,}", gateway.text()), "a token is in the log")
     return "in, refused, other keys, out here, out there"
+
+
+async def check_oidc_in_chromium(folder: Path) -> str:
+    provider, port, gateway, ours = await provided(folder)
+    seen = await look("oidc.mjs", f"http://localhost:{ours}", f"http://localhost:{port}", seconds=200)
+    expect("access_denied" in gateway.text(), "the log does not say why")
+    expect(not re.search(r"eyJ[A-Za-z0-9_-]{8,}", gateway.text()), "a token is in the log")
+    return f"in, refused, other keys, out here, out there, ten tabs; {seen}"
+
+
+async def check_oidc_follows_the_provider(folder: Path) -> str:
+    """Tokens, and what becomes of sessions there, with two gateways on one Redis."""
+    store = await Redis.made(folder)
+    provider, port, here, ours = await provided(folder, lasting=40, store="redis", redis={"servers": [store.url]})
+    own = ("listen", "state_dir", "admin")
+    there = await start(folder, {key: value for key, value in here.config.items() if key not in own}, name="there")
+    alice, bob = Person(ours, port), Person(ours, port)
+    elsewhere = {person: Jar(there.port) for person in (alice, bob)}
+    for person, name in [(alice, "alice"), (bob, "bob")]:
+        await person.sign_in(name)
+        elsewhere[person].cookies = person.jars[ours].cookies
+
+    async def told(person) -> str:
+        answer = await person.jars[ours].ask("GET", "/api/")
+        expect(answer.status == 200, f"/api/: {answer.status} {answer.text()[:200]}")
+        return answer.text()
+
+    async def opens(token: str) -> int:
+        return (await ask(port, "GET", "/me", [("Authorization", token)])).status
+
+    first = await told(alice)
+    expect(first.startswith("Bearer ") and await opens(first) == 200, f"the provider does not know {first[:20]}")
+    expect((await elsewhere[alice].ask("GET", "/api/")).text() == first, "another gateway tells another token")
+    _, kept, _ = await command("sh", "-c", f"cat {store.data}/appendonlydir/* | strings")
+    expect(first[7:] not in kept and "alice" in kept, "the token lies in clear in Redis")
+
+    # Meanwhile somebody leaves the company.
+    expect((await bob.jars[port].ask("POST", "/test/disable/bob")).status == 200, "bob was not disabled")
+    await asyncio.sleep(31)
+    answers = await asyncio.gather(*(jar.ask("GET", "/api/") for jar in (alice.jars[ours], elsewhere[alice]) for _ in range(4)))
+    expect(all(answer.status == 200 for answer in answers), f"{[answer.status for answer in answers]}")
+    second = await told(alice)
+    expect(second != first and await opens(second) == 200, "there is no other token, or it opens nothing")
+    answer = await bob.jars[ours].ask("GET", "/api/")
+    expect(answer.status == 401 and await bob.user() is None, f"bob is still in: {answer.status}")
+    expect("invalid_grant" in here.text(), f"the log does not say why: {here.tail()}")
+    expect((await elsewhere[bob].ask("GET", "/")).status == 401, "bob is still in at the other gateway")
+
+    # Out there, and out at both.
+    url, answer = await alice.ask(f"http://localhost:{port}/session/end")
+    await alice.fill_in(url, answer, {"logout": "yes"})
+
+    async def is_out():
+        return [(await jar.ask("GET", "/")).status for jar in (alice.jars[ours], elsewhere[alice])] == [401, 401]
+
+    await until(is_out, 5, lambda: f"the provider has signed her out, and she is still in: {here.tail()} {provider.tail()}")
+    log = here.text() + there.text()
+    expect(first[7:] not in log and second[7:] not in log, "a token is in the log")
+    return "another token in time, told to its application at both gateways; disabled there, out at both; out there, out at both"
