@@ -1,7 +1,7 @@
 """Instructions per request: a budget that is counted and never timed.
 
-In: the release build under callgrind, four runs that differ in nothing but 2,000 requests. Out: their difference, without
-what the kernel does. Requests come strictly one after the other, so that each wake-up of the worker brings one event:
+In: the release build under callgrind, runs that differ in nothing but 2,000 requests. Out: their difference, without what the
+kernel does. Requests come strictly one after the other, so that each wake-up of the worker brings one event:
 how many come together depends on timing, and a count must not.
 
 The counts belong to the release profile, to a version of Rust and of the dependencies, and a little to the processor:
@@ -15,8 +15,9 @@ import signal
 from pathlib import Path
 
 from rig.gateway import BINARY, Gateway, http, needs, settings
-from rig.process import Failed, command, expect
-from rig.wire import Connection
+from rig.process import Failed, command, expect, free_port
+from rig.redis import Redis
+from rig.wire import Connection, Jar
 
 # Instructions per request. `tests/real/run instructions` prints the present ones.
 BUDGET = {"public": 31_210, "session": 35_720, "change": 45_190}
@@ -40,17 +41,24 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nServer: app\r\nContent-Type: text/plain\r\n%sCon
 TARGETS = {"public": "/open/hello", "session": "/hello", "change": "/change"}
 # A request that changes the session's data costs at most so much of one that does not.
 CHANGE = 1.3
+# What a request may cost with these settings, of one without them. A store is asked for nothing while a session is in use here.
+MOST = {"redis": 1.03, "sqlite": 1.03, "assertion": 1.15}
 # glibc copies and searches with the code that every x86-64 has.
 GLIBC = "glibc.cpu.hwcaps=-AVX2,-AVX_Fast_Unaligned_Load,-ERMS,-SSSE3"
+
+
+async def stripped(folder: Path) -> Path:
+    """The binary as callgrind can read it: not the debug information of a new compiler; the names of functions stay."""
+    binary = folder / "cloakroom"
+    code, _, err = await command(needs("objcopy"), "-g", BINARY, binary)
+    expect(code == 0, f"objcopy: {err}")
+    return binary
 
 
 async def check_instructions(folder: Path) -> str:
     if platform.machine() != "x86_64":
         return "not counted: the budget is for x86-64"
-    # callgrind cannot read the debug information of a new compiler; the names of functions stay.
-    binary = folder / "cloakroom"
-    code, _, err = await command(needs("objcopy"), "-g", BINARY, binary)
-    expect(code == 0, f"objcopy: {err}")
+    binary = await stripped(folder)
     server = await asyncio.start_server(application, "127.0.0.1")
     async with server:
         port = server.sockets[0].getsockname()[1]
@@ -70,18 +78,40 @@ async def check_instructions(folder: Path) -> str:
     )
 
 
-async def total(folder: Path, binary: Path, upstream: int, more: str | None) -> int:
+async def check_instructions_of_settings(folder: Path) -> str:
+    """What a request with a session costs that is kept elsewhere and in use here, or of which an assertion tells, beside one in memory."""
+    binary, store = await stripped(folder), await Redis.made(folder)
+    redis = {"session": {"store": "redis", "redis": {"servers": [store.url]}}}
+    sqlite = {"session": {"store": "sql", "sql": {"url": f"sqlite:{folder}/sessions.sqlite3"}}}
+    kinds = {"memory": {}, "redis": redis, "sqlite": sqlite, "assertion": {"identity": {"assertion": {}}}}
+    server = await asyncio.start_server(application, "127.0.0.1")
+    found = {}
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        for kind, more in kinds.items():
+            both = [await total(folder, binary, port, what, kind, more) for what in (None, "session")]
+            found[kind] = round((both[1] - both[0]) / REQUESTS)
+    ratios = {kind: count / found["memory"] for kind, count in found.items()}
+    figures = ", ".join(f"{kind} {found[kind]:,} ({ratio:.3f})" for kind, ratio in ratios.items())
+    for kind, most in MOST.items():
+        expect(ratios[kind] <= most, f"{figures}: {kind} costs more than {most} of what memory does")
+    return f"{figures} per request"
+
+
+async def total(folder: Path, binary: Path, upstream: int, more: str | None, kind="memory", changes=None) -> int:
     """Instructions of a whole life: start, login, warm-up, then the requests to be counted, if any."""
-    config = settings(http(upstream), workers=1)
+    # Assertions are made out in the name of an address that must be known.
+    port = free_port()
+    config = {**settings(http(upstream), workers=1), "public_url": f"http://localhost:{port}", **(changes or {})}
     config["login"]["local"]["users"]["alice"]["password"] = HASH
-    run = more or "none"
+    run = f"{kind}-{more or 'none'}"
     out = folder / f"callgrind.{run}"
     under = [needs("valgrind"), "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}"]
-    gateway = Gateway(folder, config, name=run, env={"GLIBC_TUNABLES": GLIBC}, program=[*under, binary])
+    gateway = Gateway(folder, config, name=run, env={"GLIBC_TUNABLES": GLIBC}, program=[*under, binary], listeners=[{"address": f"127.0.0.1:{port}"}])
     await gateway.ready(60)
-    jar = gateway.jar()
+    jar = Jar(port)
     await jar.login("alice", "wonderland", "/hello")
-    client = Connection(gateway.port)
+    client = Connection(port)
     for name in ["change"] + ["public", "session"] * WARM_UP + ([more] * REQUESTS if more else []):
         target, fields = TARGETS[name], FIELDS if name == "public" else jar.fields(FIELDS)
         answer = await client.ask("GET", target, fields)
