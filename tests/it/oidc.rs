@@ -20,14 +20,7 @@ fn scene(name: &str, settings: &str) -> (Provider, EchoUpstream, TestGateway) {
 }
 
 fn yaml(name: &str, provider: &Provider, settings: &str) -> String {
-    format!("login: {{ oidc: [{}] }}", entry(name, provider, settings))
-}
-
-fn entry(name: &str, provider: &Provider, settings: &str) -> String {
-    let issuer = provider.issuer();
-    format!(
-        "{{ name: {name}, issuer: '{issuer}', client_id: cloakroom, client_secret: 'a secret: %/+', {settings} }}"
-    )
+    format!("login: {{ oidc: [{}] }}", provider.entry(name, settings))
 }
 
 /// Where the gateway sends a browser that wants to see this page.
@@ -301,7 +294,7 @@ fn keys_that_were_changed_are_asked_for() {
 fn one_name_at_two_providers_is_two_users() {
     log::keep();
     let (one, two, upstream) = (Provider::start(), Provider::start(), EchoUpstream::start());
-    let (first, second) = (entry("one", &one, "title: First & only"), entry("two", &two, ""));
+    let (first, second) = (one.entry("one", "title: First & only"), two.entry("two", ""));
     let users = "local: { users: { alice: { password: '$HASH' } } }";
     let gateway = TestGateway::before(&upstream, &format!("login: {{ oidc: [{first}, {second}], {users} }}"));
     let mut browser = Browser::of(&gateway);

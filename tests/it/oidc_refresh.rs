@@ -18,16 +18,11 @@ impl Scene {
     fn begin(settings: &str) -> Self {
         log::keep();
         let (provider, upstream) = (Provider::start(), EchoUpstream::start());
-        let issuer = provider.issuer();
-        let client = "client_id: cloakroom, client_secret: 'a secret: %/+'";
-        let yaml =
-            format!("login: {{ oidc: [{{ name: follows, issuer: '{issuer}', {client}, {settings} }}] }}");
-        let limits = "session: { idle_timeout: 12h }";
-        let gateway = TestGateway::before(&upstream, &format!("{limits}\n{yaml}"));
+        let entry = provider.entry("follows", settings);
+        let yaml = format!("session: {{ idle_timeout: 12h }}\nlogin: {{ oidc: [{entry}] }}");
+        let gateway = TestGateway::before(&upstream, &yaml);
         let mut alice = Browser::of(&gateway);
-        let sent = alice.get("/_cloakroom/login/follows");
-        let back = provider.authorize(sent.header("location").expect("there"));
-        assert_eq!(alice.get(&back).status, 303);
+        provider.sign_in(&mut alice, "follows");
         Self { provider, gateway, alice, upstream }
     }
 

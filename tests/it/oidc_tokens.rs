@@ -30,9 +30,7 @@ impl Scene {
 
     fn sign_in(&self) -> Browser {
         let mut browser = Browser::of(&self.gateway);
-        let sent = browser.get("/_cloakroom/login/tokens");
-        let back = self.provider.authorize(sent.header("location").expect("there"));
-        assert_eq!(browser.get(&back).status, 303);
+        self.provider.sign_in(&mut browser, "tokens");
         browser
     }
 
@@ -47,9 +45,7 @@ impl Scene {
 }
 
 fn yaml(provider: &Provider, settings: &str) -> String {
-    let issuer = provider.issuer();
-    let client = "client_id: cloakroom, client_secret: 'a secret: %/+'";
-    format!("{ROUTES}\n    login: {{ oidc: [{{ name: tokens, issuer: '{issuer}', {client}, {settings} }}] }}")
+    format!("{ROUTES}\n    login: {{ oidc: [{}] }}", provider.entry("tokens", settings))
 }
 
 #[test]

@@ -16,7 +16,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{EchoUpstream, Message};
+use super::{Browser, EchoUpstream, Message};
 
 /// What the gateway shows to redeem a code.
 pub const CLIENT: (&str, &str) = ("cloakroom", "a secret: %/+");
@@ -135,6 +135,22 @@ impl Provider {
     /// Its word for itself.
     pub fn issuer(&self) -> String {
         issuer(self.server.address())
+    }
+
+    /// The entry of `login.oidc` for it, under this name and with these settings besides.
+    pub fn entry(&self, name: &str, settings: &str) -> String {
+        let (issuer, (id, secret)) = (self.issuer(), CLIENT);
+        format!(
+            "{{ name: {name}, issuer: '{issuer}', client_id: {id}, client_secret: '{secret}', {settings} }}"
+        )
+    }
+
+    /// Signs in with this browser by the entry of this name.
+    #[track_caller]
+    pub fn sign_in(&self, browser: &mut Browser, name: &str) {
+        let sent = browser.get(&format!("/_cloakroom/login/{name}"));
+        let back = self.authorize(sent.header("location").expect("there"));
+        assert_eq!(browser.get(&back).status, 303);
     }
 
     /// Has it say or do something else from now on.
