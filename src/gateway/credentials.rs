@@ -37,11 +37,10 @@ impl Gateway {
 
     /// A token of the provider where the session began.
     fn token(&self, which: Bearer, session: &Session, now: Timestamp) -> Option<Zeroizing<String>> {
-        let noted = Noted::read(&session.data(), now)?;
-        let keys = self.sessions().keys();
+        let (data, keys) = (session.data(), self.sessions().keys());
         let token = match which {
-            Bearer::AccessToken => noted.access_token(keys, now),
-            Bearer::IdToken => noted.id_token(keys),
+            Bearer::AccessToken => Noted::access_token(&data, keys, now),
+            Bearer::IdToken => Noted::id_token(&data, keys, now),
         };
         bearer(&token?)
     }

@@ -35,9 +35,9 @@ impl Login {
         let Some(session) = visitor.session_held().cloned() else { return visitor };
         let Some(noted) = Noted::read(&session.data(), now) else { return visitor };
         let claim = move |data: &Data| {
-            let noted = Noted::read(data, now).filter(|_| Noted::is_due(data, now))?;
-            let grant = noted.grant.clone().map(|grant| grant.resting(now.plus(PAUSE)));
-            Some(noted.with_grant(grant).notes())
+            let mut noted = Noted::read(data, now).filter(|_| Noted::is_due(data, now))?;
+            noted.grant = noted.grant.map(|grant| grant.resting(now.plus(PAUSE)));
+            Some(noted.notes())
         };
         let is_mine = sessions.note_anew(&session, now, claim).await.unwrap_or_else(|error| {
             tracing::warn!("{error}: the provider is not asked now");
@@ -73,22 +73,32 @@ async fn follow(
     match answer {
         Ok((tokens, keeps)) => {
             let keys = sessions.keys().clone();
-            let put =
-                move |data: &Data| Some(Noted::read(data, now)?.with(&tokens, keeps, &keys, now).notes());
-            sessions.note_anew(session, now, put).await.map(drop)
+            let change = move |noted: Noted| noted.with(&tokens, keeps, &keys, now);
+            note_anew(sessions, session, now, change).await
         }
         Err(failure) if !failure.is_fatal() && now.since(since) < PATIENCE => {
             tracing::warn!(session = short, "a session goes on for the time being: {failure}");
             let grant = before.clone().resting(now.plus(PAUSE)).failing_since(since);
-            let put = move |data: &Data| {
-                let noted = Noted::read(data, now)?;
-                Some(noted.with_grant(Some(grant.clone())).notes())
+            let change = move |mut noted: Noted| {
+                noted.grant = Some(grant.clone());
+                noted
             };
-            sessions.note_anew(session, now, put).await.map(drop)
+            note_anew(sessions, session, now, change).await
         }
         Err(failure) => {
             tracing::info!(session = short, "a session does not go on at its provider: {failure}");
             sessions.end(session, EndReason::Revoked).await.map(drop)
         }
     }
+}
+
+/// Notes what is made of that which is noted at that moment.
+async fn note_anew(
+    sessions: &Sessions,
+    session: &Arc<Session>,
+    now: Timestamp,
+    mut change: impl FnMut(Noted) -> Noted + Send + 'static,
+) -> Result<(), StoreError> {
+    let put = move |data: &Data| Some(change(Noted::read(data, now)?).notes());
+    sessions.note_anew(session, now, put).await.map(drop)
 }

@@ -53,15 +53,20 @@ pub(super) fn resolve(
 
 /// Whether an application is told this token.
 pub(super) fn tells(routes: &[Route], token: Bearer) -> bool {
-    routes.iter().any(
-        |route| matches!(route.credentials.as_deref(), Some(Credentials::Bearer(told)) if *told == token),
-    )
+    routes.iter().any(|route| told(route) == Some(token))
+}
+
+/// The token that the application behind a route is told.
+fn told(route: &Route) -> Option<Bearer> {
+    match route.credentials.as_deref() {
+        Some(Credentials::Bearer(token)) => Some(*token),
+        _ => None,
+    }
 }
 
 /// Tokens must come from somewhere, and last.
 pub(super) fn check_tokens(context: &mut Context, routes: &[Route], oidc: &OidcSettings, store: StoreKind) {
-    let tokens = |route: &&Route| matches!(route.credentials.as_deref(), Some(Credentials::Bearer(_)));
-    let Some(route) = routes.iter().find(tokens) else { return };
+    let Some(route) = routes.iter().find(|route| told(route).is_some()) else { return };
     if oidc.providers.is_empty() {
         let message = format!(
             "nobody gives tokens, and an application wants one (route `{}`)\nadd `login.oidc`, or leave `bearer` out",
@@ -69,8 +74,8 @@ pub(super) fn check_tokens(context: &mut Context, routes: &[Route], oidc: &OidcS
         );
         context.key_error("login", message);
     }
-    for (at, public) in routes.iter().enumerate().filter(|(_, route)| !route.access.looks_at_sessions()) {
-        if tokens(&public) {
+    for (at, route) in routes.iter().enumerate() {
+        if told(route).is_some() && !route.access.looks_at_sessions() {
             let message = "with `access: public` nobody's token is known\nwrite `access: optional`";
             context.warn(&format!("routes[{at}]"), message);
         }

@@ -184,11 +184,12 @@ impl Desk<'_> {
     /// The way out of a session that began at a provider: its own page for that, or else ours, but no page that would lead
     /// straight back in. `None` for all other sessions.
     pub(super) async fn way_out(&self, session: &Session) -> Option<String> {
-        let noted = Noted::read(&session.data(), self.now)?;
+        let data = session.data();
+        let noted = Noted::read(&data, self.now)?;
         let ours = self.our_address("logout");
         let url = match (self.login.oidc.provider(&noted.provider), &ours) {
             (Some(provider), Some(ours)) => {
-                let token = noted.id_token(self.sessions.keys());
+                let token = Noted::id_token(&data, self.sessions.keys(), self.now);
                 provider.exit(token.as_ref().map(|token| token.expose_secret()), ours).await
             }
             _ => None,

@@ -96,17 +96,11 @@ impl Noted {
         }
     }
 
-    /// The same, kept going by another grant.
-    #[must_use]
-    pub fn with_grant(self, grant: Option<Grant>) -> Self {
-        Self { grant, ..self }
-    }
-
     /// What is noted in a session; `None` for one that began elsewhere.
     pub fn read(data: &Data, now: Timestamp) -> Option<Self> {
         let text = |name| note(data, name, now);
         let token = |name| text(name).map(Concealed::from_text);
-        let time = |name| Some(Timestamp::from_unix_millis(text(name)?.parse().ok()?));
+        let time = |name| time(data, name, now);
         let grant = token(REFRESH).zip(time(UNTIL));
         Some(Self {
             provider: text(PROVIDER)?,
@@ -120,19 +114,20 @@ impl Noted {
 
     /// Whether the provider is to be asked if the session may go on.
     pub fn is_due(data: &Data, now: Timestamp) -> bool {
-        let until = note(data, UNTIL, now).and_then(|until| until.parse().ok());
-        until.is_some_and(|until| Timestamp::from_unix_millis(until) <= now)
+        time(data, UNTIL, now).is_some_and(|until| until <= now)
     }
 
-    /// What is shown at the way out.
-    pub fn id_token(&self, keys: &Keys) -> Option<SecretString> {
-        self.id_token.as_ref()?.reveal(Kind::Id, keys)
+    /// What is shown at the way out, of all that is noted.
+    pub fn id_token(data: &Data, keys: &Keys, now: Timestamp) -> Option<SecretString> {
+        Concealed::from_text(note(data, ID_TOKEN, now)?).reveal(Kind::Id, keys)
     }
 
     /// What applications are told that want to see it, for as long as it is good.
-    pub fn access_token(&self, keys: &Keys, now: Timestamp) -> Option<SecretString> {
-        let (token, until) = self.access.as_ref()?;
-        until.is_none_or(|until| now < until).then(|| token.reveal(Kind::Access, keys)).flatten()
+    pub fn access_token(data: &Data, keys: &Keys, now: Timestamp) -> Option<SecretString> {
+        if time(data, ACCESS_UNTIL, now).is_some_and(|until| until <= now) {
+            return None;
+        }
+        Concealed::from_text(note(data, ACCESS, now)?).reveal(Kind::Access, keys)
     }
 
     /// As a session keeps it.
@@ -171,6 +166,11 @@ impl Grant {
     pub fn token(&self, keys: &Keys) -> Option<SecretString> {
         self.refresh.reveal(Kind::Refresh, keys)
     }
+}
+
+/// A time that is noted.
+fn time(data: &Data, name: &str, now: Timestamp) -> Option<Timestamp> {
+    Some(Timestamp::from_unix_millis(note(data, name, now)?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -214,11 +214,12 @@ mod tests {
             noted.clone().notes().iter().all(|(_, text)| !text.contains("the ")),
             "stores are told nothing"
         );
-        let read = Noted::read(&kept(&noted), NOW).expect("there");
+        let data = kept(&noted);
+        let read = Noted::read(&data, NOW).expect("there");
         assert_eq!((read.provider.as_str(), read.sub.as_deref(), &read.sid), ("a", Some("alice"), &None));
-        assert_eq!(text(read.id_token(&keys(1))).as_deref(), Some("the id token"));
-        assert_eq!(text(read.access_token(&keys(1), NOW)).as_deref(), Some("the access token"));
-        assert_eq!(text(read.access_token(&keys(2), NOW)), None);
+        assert_eq!(text(Noted::id_token(&data, &keys(1), NOW)).as_deref(), Some("the id token"));
+        assert_eq!(text(Noted::access_token(&data, &keys(1), NOW)).as_deref(), Some("the access token"));
+        assert_eq!(text(Noted::access_token(&data, &keys(2), NOW)), None);
         let grant = read.grant.expect("there");
         assert_eq!(text(grant.token(&keys(1))).as_deref(), Some("the refresh token"));
         assert_eq!(grant.failing, Some(NOW));
@@ -237,10 +238,13 @@ mod tests {
 
     #[test]
     fn an_access_token_is_told_until_it_has_run_out() {
-        let access = |seconds, at| begun(&tokens(seconds), true, false).access_token(&keys(1), at).is_some();
+        let access = |seconds, at| {
+            Noted::access_token(&kept(&begun(&tokens(seconds), true, false)), &keys(1), at).is_some()
+        };
         assert!(access(Some(300), after(299)) && !access(Some(300), after(300)));
         assert!(access(None, after(86_400)), "nobody said when");
-        assert!(begun(&tokens(None), false, false).access_token(&keys(1), NOW).is_none(), "nobody wants it");
+        let nobodys = kept(&begun(&tokens(None), false, false));
+        assert!(Noted::access_token(&nobodys, &keys(1), NOW).is_none(), "nobody wants it");
     }
 
     #[test]
@@ -249,7 +253,9 @@ mod tests {
         let nothing = Tokens { id: None, access: None, refresh: None, seconds: Some(600) };
         let both = Keeps { access: true, refresh: true };
         let second = first.with(&nothing, both, &keys(1), NOW);
-        assert!(second.id_token(&keys(1)).is_some() && second.access_token(&keys(1), NOW).is_none());
+        let data = kept(&second);
+        assert!(Noted::id_token(&data, &keys(1), NOW).is_some());
+        assert!(Noted::access_token(&data, &keys(1), NOW).is_none());
         assert_eq!(second.grant.as_ref().map(|grant| grant.until), Some(after(570)));
         let long = Tokens { refresh: Some("x".repeat(9000).into()), ..tokens(None) };
         assert!(second.with(&long, both, &keys(1), NOW).grant.is_none(), "the one before is good no more");
