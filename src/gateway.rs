@@ -93,7 +93,7 @@ pub struct Response {
     /// Its body, still on its way.
     pub body: Body,
     /// The upstream's end of an upgraded connection, and whose it is.
-    pub tunnel: Option<(Tunnel, Option<Arc<Session>>)>,
+    pub tunnel: Option<(Box<Tunnel>, Option<Arc<Session>>)>,
     /// The client's connection cannot carry another request.
     pub close: bool,
     /// Its line in the access log.
@@ -136,7 +136,7 @@ struct Reply {
     keeps: &'static [&'static str],
     head: ResponseHead,
     body: Body,
-    tunnel: Option<(Tunnel, Option<Arc<Session>>)>,
+    tunnel: Option<(Box<Tunnel>, Option<Arc<Session>>)>,
 }
 
 impl Gateway {
@@ -236,16 +236,17 @@ impl Gateway {
             }
         };
         let mut forward = match course {
-            Course::Approach(mut approach, unknown) => {
+            Course::Approach(approached) => {
+                let (mut approach, unknown) = *approached;
                 let visitor = Box::pin(self.find_out(&mut approach, unknown, now, trail)).await?;
-                self.admit(*approach, visitor, now, trail, record)?
+                self.admit(approach, visitor, now, trail, record)?
             }
             Course::Forward(forward) => forward,
         };
         if let Some(memo) = forward.flash.take() {
             Box::pin(self.deliver(&mut forward, &memo, now)).await?;
         }
-        let Forward { route, upstream, outgoing, body, visitor, client, watch, .. } = forward;
+        let Forward { route, upstream, outgoing, body, visitor, client, watch, .. } = *forward;
         let answered = {
             let answered = pin!(upstream.send(&outgoing, body));
             self.in_time(answered).await
@@ -292,7 +293,7 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<Decision<'_>, Refusal> {
         let Arrival { head, mut body, peer, memo, redirect_to_https } = *arrival;
-        let inbound = headers::inbound(head, &peer, &self.rules, request_id::fresh)?;
+        let inbound = Box::new(headers::inbound(head, &peer, &self.rules, request_id::fresh)?);
         trail.follow(&inbound);
         record.request(&inbound);
         if redirect_to_https {
@@ -319,7 +320,7 @@ impl Gateway {
         now: Timestamp,
         trail: &mut Trail,
         record: &mut Record,
-    ) -> Result<Forward<'g>, Refusal> {
+    ) -> Result<Box<Forward<'g>>, Refusal> {
         let Approach { route, inbound, mut body, memo, browser } = approach;
         record.visitor(&visitor);
         let method = inbound.method.clone();
@@ -340,7 +341,7 @@ impl Gateway {
         }
         let watch = self.watch(&inbound, &mut body);
         let mut outgoing =
-            headers::outgoing(inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
+            headers::outgoing(*inbound, route.strip_prefix.as_deref(), &pass, host, &self.rules);
         self.prove(&mut outgoing, (&pass, route), &memo, now);
         let mut flash = None;
         if let Some(session) = pass.session() {
@@ -350,7 +351,7 @@ impl Gateway {
                 self.tell(&mut outgoing.fields, route, &visitor, &session.data(), &memo, (now, false));
             }
         }
-        Ok(Forward { route, upstream, outgoing, body, visitor, client, flash, watch })
+        Ok(Box::new(Forward { route, upstream, outgoing, body, visitor, client, flash, watch }))
     }
 
     /// How the upstream's answer returns, and what it wants remembered.

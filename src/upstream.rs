@@ -199,7 +199,7 @@ impl Upstream {
 
     fn begin(
         &self,
-        connection: Connection,
+        connection: Box<Connection>,
         place: Place,
         head: &RequestHead,
         body: RequestBody,
@@ -224,7 +224,7 @@ impl Upstream {
     }
 
     /// A connection that can be used at once, to the server whose turn it is. Nearly always there is one.
-    fn at_hand(&self, turn: usize, repeatable: bool) -> Option<(Place, Connection)> {
+    fn at_hand(&self, turn: usize, repeatable: bool) -> Option<(Place, Box<Connection>)> {
         let pool = self.from(turn).min_by_key(|pool| self.preference(pool))?;
         let place = pool.free_place()?;
         usable_idle(pool, repeatable).map(|connection| (place, connection))
@@ -232,7 +232,11 @@ impl Upstream {
 
     /// A connection to one of the servers. Before anything is sent every server may be tried, and one that was there
     /// a moment ago is given time to restart.
-    async fn connection(&self, turn: usize, repeatable: bool) -> Result<(Place, Connection), UpstreamError> {
+    async fn connection(
+        &self,
+        turn: usize,
+        repeatable: bool,
+    ) -> Result<(Place, Box<Connection>), UpstreamError> {
         let start = Instant::now();
         loop {
             let mut last_error = UpstreamError::Busy;
@@ -291,7 +295,7 @@ impl Drop for Upstream {
 /// An idle connection that is still open. Where the request can be repeated, trying it tells soon enough that it was
 /// closed; where it cannot, the socket is asked before. One on which something has arrived is never used: it would be
 /// taken for the answer.
-fn usable_idle(pool: &Pool, repeatable: bool) -> Option<Connection> {
+fn usable_idle(pool: &Pool, repeatable: bool) -> Option<Box<Connection>> {
     loop {
         let connection = pool.take_idle()?;
         let spoiled = if repeatable { connection.stream.has_news() } else { connection.stream.is_stale() };

@@ -20,9 +20,9 @@ use crate::session::{Memo, Presented, Recognition, Visitor};
 /// How a request comes to an application.
 pub(super) enum Course<'g> {
     /// It goes to an upstream, once it is known who asks.
-    Approach(Box<Approach<'g>>, Unknown),
+    Approach(Box<(Approach<'g>, Unknown)>),
     /// It goes to an upstream.
-    Forward(Forward<'g>),
+    Forward(Box<Forward<'g>>),
 }
 
 /// What must be looked at to know who asks.
@@ -38,18 +38,25 @@ pub(super) enum Unknown {
 /// A request whose visitor is not known yet.
 pub(super) struct Approach<'g> {
     pub route: &'g Route,
-    pub inbound: Inbound,
+    pub inbound: Box<Inbound>,
     pub body: RequestBody,
     pub memo: Rc<RefCell<Memo>>,
     /// What binds requests that wait for a login to the browser, where it has such a cookie.
     pub browser: Option<Mark>,
 }
 
+impl<'g> Course<'g> {
+    /// Somebody must be asked first.
+    pub fn wait(approach: Approach<'g>, unknown: Unknown) -> Self {
+        Self::Approach(Box::new((approach, unknown)))
+    }
+}
+
 impl Gateway {
     /// Where to, and who asks, if that can be said at once.
     pub(super) fn course(
         &self,
-        mut inbound: Inbound,
+        mut inbound: Box<Inbound>,
         body: RequestBody,
         memo: Rc<RefCell<Memo>>,
         now: Timestamp,
@@ -69,7 +76,7 @@ impl Gateway {
             self.sessions().recognise(&shown, &mut approach.memo.borrow_mut(), now, route.activity);
         match recognition {
             Recognition::Is(visitor) => self.known(approach, visitor, now, trail, record),
-            Recognition::Unsure => Ok(Course::Approach(Box::new(approach), Unknown::Cookies(shown))),
+            Recognition::Unsure => Ok(Course::wait(approach, Unknown::Cookies(shown))),
         }
     }
 }

@@ -61,7 +61,7 @@ impl Gateway {
             return Ok(not_asked(&asker, record));
         }
         let shown = self.take_cookies(&mut inbound);
-        let (route, inbound) = match self.asked_about(original.as_deref(), inbound) {
+        let (route, inbound) = match self.asked_about(original.as_deref(), *inbound) {
             Ok(found) => found,
             Err(refusal) => return Ok(self.turned_down(refusal, &asker, record)),
         };

@@ -39,7 +39,7 @@ const LONGEST_KIND: usize = 1024;
 /// A request that might wait for a login.
 #[derive(Debug)]
 pub(super) struct Interrupted {
-    inbound: Inbound,
+    inbound: Box<Inbound>,
     body: RequestBody,
     browser: Option<Mark>,
     user: Option<String>,
@@ -50,7 +50,7 @@ impl Gateway {
     pub(super) fn deny(
         &self,
         denied: Denied,
-        (inbound, body, browser): (Inbound, RequestBody, Option<Mark>),
+        (inbound, body, browser): (Box<Inbound>, RequestBody, Option<Mark>),
         visitor: &Visitor,
         (trail, now): (&mut Trail, Timestamp),
     ) -> Refusal {
@@ -181,28 +181,26 @@ impl Gateway {
 
 /// The request that waited, in place of the word that it is to be sent: with that one's cookies and client, and as it
 /// was otherwise.
-pub(super) fn resumed(kept: Kept, word: Inbound) -> Result<(Inbound, RequestBody), Refusal> {
+pub(super) fn resumed(kept: Kept, mut word: Box<Inbound>) -> Result<(Box<Inbound>, RequestBody), Refusal> {
     let (path, query) = match kept.target.split_once('?') {
         Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
         None => (kept.target, None),
     };
     let path = NormalPath::parse(path).map_err(|_| Refusal::Defect)?;
-    let mut fields = word.fields;
-    fields.remove("content-type");
+    word.fields.remove("content-type");
     if let Some(kind) = kept.content_type {
-        fields.append("Content-Type", kind);
+        word.fields.append("Content-Type", kind);
     }
     let inbound = Inbound {
         method: kept.method,
         path,
         query,
-        fields,
         asterisk: false,
         expects_continue: false,
         upgrade: None,
-        ..word
+        ..*word
     };
-    Ok((inbound, RequestBody::whole(kept.body)))
+    Ok((Box::new(inbound), RequestBody::whole(kept.body)))
 }
 
 /// Whether a script of a page waits for the answer, and can send the page to the login then.

@@ -34,7 +34,7 @@ const AFTER_TOO_MANY: &str = "5";
 pub(super) struct Visit {
     /// What follows the reserved prefix, with its slash.
     pub page: String,
-    pub inbound: Inbound,
+    pub inbound: Box<Inbound>,
     pub body: RequestBody,
     pub memo: Rc<RefCell<Memo>>,
 }
@@ -119,7 +119,7 @@ impl Gateway {
         };
         let is_word = self.own_page(inbound.path.as_str()).is_some() || login::is_word(&form);
         let resumed = is_word.then(|| self.settings.login.resume(&ask, self.sessions(), now));
-        let word = Inbound { fields, ..inbound };
+        let word = Box::new(Inbound { fields, ..*inbound });
         let (inbound, body) = match resumed {
             Some(Ok(kept)) => interrupted::resumed(kept, word)?,
             Some(Err(reply)) => return Ok(Visited::Reply(ours(*reply))),

@@ -36,7 +36,7 @@ impl Gateway {
                 Look::Nothing => {}
                 Look::Is(guest) => visitor = visitor.vouched_for(guest),
                 Look::Wait => {
-                    return Ok(Course::Approach(Box::new(approach), Unknown::Credentials(visitor)));
+                    return Ok(Course::wait(approach, Unknown::Credentials(visitor)));
                 }
                 Look::No(rejected) => {
                     return Err(self.rejected(&approach.inbound, rejected, &visitor, trail));
@@ -45,7 +45,7 @@ impl Gateway {
             vouchers.clean(&mut approach.inbound.fields);
         }
         if visitor.guest().is_none() && self.settings.login.is_due(&visitor, now) {
-            return Ok(Course::Approach(Box::new(approach), Unknown::Renewal(visitor)));
+            return Ok(Course::wait(approach, Unknown::Renewal(visitor)));
         }
         self.admit(approach, visitor, now, trail, record).map(Course::Forward)
     }

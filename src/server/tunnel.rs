@@ -32,7 +32,7 @@ const POLICY_VIOLATION: u16 = 1008;
 /// An upgraded connection, ready to carry bytes.
 pub struct Upgraded {
     /// The upstream's end.
-    pub tunnel: Tunnel,
+    pub tunnel: Box<Tunnel>,
     /// Whose it is, if anybody's.
     pub session: Option<Arc<Session>>,
     /// Its line in the access log.
@@ -45,7 +45,7 @@ impl Upgraded {
         let Self { tunnel, session, mut record } = self;
         let early = link.receiver.take_buffered();
         let (client_in, mut client_out) = tokio::io::split(&mut link.stream);
-        let Tunnel { stream, start, place: _place } = tunnel;
+        let Tunnel { stream, start, place: _place } = *tunnel;
         let (upstream_in, upstream_out) = tokio::io::split(stream);
         let mut frames = Frames::default();
         let ended = {

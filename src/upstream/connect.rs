@@ -23,7 +23,7 @@ pub struct ServerTls {
     pub name: ServerName<'static>,
 }
 
-/// A connection to a server, between requests or under one.
+/// A connection to a server, between requests or under one. It goes from hand to hand in a box of its own.
 #[derive(Debug)]
 pub struct Connection {
     /// The bytes.
@@ -39,7 +39,7 @@ pub struct Connection {
 }
 
 /// Opens a connection; the caller limits the time.
-pub async fn connect(server: &Server, tls: Option<&ServerTls>) -> io::Result<Connection> {
+pub async fn connect(server: &Server, tls: Option<&ServerTls>) -> io::Result<Box<Connection>> {
     let stream = match server {
         Server::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
         Server::Http(host, port) | Server::Https(host, port) => {
@@ -56,13 +56,8 @@ pub async fn connect(server: &Server, tls: Option<&ServerTls>) -> io::Result<Con
         }
     };
     let receiver = Receiver::new(Bytes::new());
-    Ok(Connection {
-        stream,
-        receiver,
-        transmitter: Transmitter::new(),
-        progress: Deadline::default(),
-        reused: false,
-    })
+    let (transmitter, progress) = (Transmitter::new(), Deadline::default());
+    Ok(Box::new(Connection { stream, receiver, transmitter, progress, reused: false }))
 }
 
 /// Lets the kernel notice a server that vanished while a long answer or a tunnel was quiet.

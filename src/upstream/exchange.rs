@@ -36,7 +36,7 @@ const CONTINUE_WAIT: Duration = Duration::from_millis(700);
 /// A request under way.
 #[derive(Debug)]
 pub struct Exchange {
-    connection: Connection,
+    connection: Box<Connection>,
     place: Place,
     body: RequestBody,
     method: Method,
@@ -58,7 +58,7 @@ pub enum Answer {
     /// A response; its framing fields have been taken out of its head.
     Response(ResponseHead, ResponseBody),
     /// 101: the connection now belongs to the protocol that was asked for.
-    Upgrade(ResponseHead, Tunnel),
+    Upgrade(ResponseHead, Box<Tunnel>),
 }
 
 /// The upstream's end of an upgraded connection.
@@ -75,7 +75,7 @@ pub struct Tunnel {
 impl Exchange {
     /// Begins a request. `patience` is the longest time without progress on the upstream's side.
     pub fn begin(
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         place: Place,
         head: &RequestHead,
         body: RequestBody,
@@ -124,10 +124,8 @@ impl Exchange {
         self.place.pool().note_answer();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let start = self.connection.receiver.take_buffered();
-            return Ok(Answer::Upgrade(
-                head,
-                Tunnel { stream: self.connection.stream, start, place: self.place },
-            ));
+            let tunnel = Tunnel { stream: self.connection.stream, start, place: self.place };
+            return Ok(Answer::Upgrade(head, Box::new(tunnel)));
         }
         let framing = framing::of_response(&head.fields, version, head.status, &self.method)
             .map_err(UpstreamError::Bad)?;
@@ -155,7 +153,7 @@ impl Exchange {
     ) -> Poll<Result<(ResponseHead, Version), UpstreamError>> {
         loop {
             self.poll_send(cx)?;
-            let Connection { receiver, stream, .. } = &mut self.connection;
+            let Connection { receiver, stream, .. } = &mut *self.connection;
             match receiver.poll_head(cx, stream, &HEAD_LIMITS, |bytes| parse::response(bytes, &HEAD_LIMITS)) {
                 Poll::Ready(Ok((head, version))) if head.status.is_informational() => {
                     if let Some(switching) = self.interim(head)? {
@@ -220,7 +218,7 @@ impl Exchange {
                     }
                 }
             }
-            let Connection { transmitter, stream, .. } = &mut self.connection;
+            let Connection { transmitter, stream, .. } = &mut *self.connection;
             let (had_something, before) = (!transmitter.is_flushed(), transmitter.pending_data());
             match transmitter.poll_flush(cx, stream) {
                 Poll::Ready(Ok(())) => {
@@ -303,7 +301,7 @@ impl ResponseBody {
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         self.poll_request(cx);
         let exchange = &mut self.0;
-        let Connection { receiver, stream, .. } = &mut exchange.connection;
+        let Connection { receiver, stream, .. } = &mut *exchange.connection;
         let frame = receiver.poll_frame(cx, stream);
         if let Poll::Ready(frame) = frame {
             exchange.connection.progress.clear();

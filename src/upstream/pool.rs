@@ -21,7 +21,7 @@ pub struct Pool {
     pub server: Server,
     /// How to speak TLS with it, if so.
     pub tls: Option<ServerTls>,
-    idle: RefCell<Vec<(Connection, Instant)>>,
+    idle: RefCell<Vec<(Box<Connection>, Instant)>>,
     keep_alive: usize,
     open: Semaphore,
     active: Cell<usize>,
@@ -102,7 +102,7 @@ impl Pool {
     }
 
     /// The idle connection used last, if any.
-    pub fn take_idle(&self) -> Option<Connection> {
+    pub fn take_idle(&self) -> Option<Box<Connection>> {
         self.idle.borrow_mut().pop().map(|(connection, _)| connection)
     }
 
@@ -129,7 +129,7 @@ impl Pool {
 
 impl Place {
     /// Keeps a connection for the next request.
-    pub fn keep(&self, mut connection: Connection) {
+    pub fn keep(&self, mut connection: Box<Connection>) {
         connection.reused = true;
         connection.transmitter.rest();
         connection.progress.clear();
