@@ -12,6 +12,7 @@ use crate::message::Fields;
 
 pub mod assertion;
 pub mod credentials;
+mod date;
 mod forwarded;
 mod guard;
 mod hop;

@@ -8,9 +8,8 @@ use http::StatusCode;
 
 use super::guard::is_instruction;
 use super::hop::HopByHop;
-use super::{REQUEST_ID, Rules};
+use super::{REQUEST_ID, Rules, date};
 use crate::clock::Timestamp;
-use crate::clock::civil::Civil;
 use crate::message::{Fields, ResponseHead};
 
 /// What a response needs to know of its request.
@@ -80,9 +79,7 @@ impl OurCookies {
 /// Adds what every final response says, the upstream's and our own: what is configured, the date, the request's id.
 pub fn finish(response: &mut ResponseHead, rules: &Rules, returning: &Returning<'_>) {
     let fields = &mut response.fields;
-    if !fields.contains("date") {
-        fields.append("Date", Civil::from(returning.now).http_date());
-    }
+    date::add(fields, returning.now);
     let changes = |name: &str| !returning.keeps.iter().any(|kept| kept.eq_ignore_ascii_case(name));
     for name in rules.response.remove.iter().filter(|name| changes(name)) {
         fields.remove(name);
