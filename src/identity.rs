@@ -4,20 +4,17 @@
 //! and copied for each request. Never holds anything that proves the identity (no password, no token).
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-/// A person who has proved who they are. Every copy shares the texts: a million sessions may hold one each.
+use triomphe::{Arc, HeaderSlice};
+
+/// A person who has proved who they are. Every copy shares the texts, which are one piece of memory: a million sessions may
+/// hold one each, and whoever says who is asking has to fetch nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity(Arc<Texts>);
+pub struct Identity(Arc<HeaderSlice<Ends, str>>);
 
-#[derive(Debug, PartialEq, Eq)]
-struct Texts {
-    /// User, e-mail address, name, groups; then the same four as header values, each only where it differs; then the
-    /// claims, a line for each value.
-    text: Box<str>,
-    /// Where each of these ends.
-    ends: [u16; PARTS],
-}
+/// Where each part of the text ends: user, e-mail address, name, groups; then the same four as header values, each only
+/// where it differs; then the claims, a line for each value.
+type Ends = [u16; PARTS];
 
 const USER: usize = 0;
 const EMAIL: usize = 1;
@@ -113,7 +110,7 @@ impl Identity {
             *end = u16::try_from(text.len()).map_err(|_| InvalidIdentity::TooMuch)?;
         }
         ends[CLAIMS] = ends[CLAIMS - 1];
-        Ok(Self(Arc::new(Texts { text: text.into(), ends })))
+        Ok(Self(Arc::from_header_and_str(ends, &text)))
     }
 
     /// The same person with these claims, as names and values; a name may come again with another value. They take the
@@ -122,8 +119,8 @@ impl Identity {
         &self,
         claims: impl IntoIterator<Item = (&'c str, &'c str)>,
     ) -> Result<Self, InvalidIdentity> {
-        let mut ends = self.0.ends;
-        let mut text = self.0.text[..usize::from(ends[CLAIMS - 1])].to_owned();
+        let mut ends = self.0.header;
+        let mut text = self.0.slice[..usize::from(ends[CLAIMS - 1])].to_owned();
         for (name, value) in claims {
             if name.chars().chain(value.chars()).any(char::is_control) {
                 return Err(InvalidIdentity::Control("a claim"));
@@ -134,7 +131,7 @@ impl Identity {
             text.extend([name, IS.encode_utf8(&mut [0; 4]), value, "\n"]);
         }
         ends[CLAIMS] = u16::try_from(text.len()).map_err(|_| InvalidIdentity::TooMuch)?;
-        Ok(Self(Arc::new(Texts { text: text.into(), ends })))
+        Ok(Self(Arc::from_header_and_str(ends, &text)))
     }
 
     /// The canonical user name.
@@ -176,12 +173,12 @@ impl Identity {
 
     /// Where its texts are: the same for all copies, and for nobody else while one of them is held.
     pub fn place(&self) -> usize {
-        Arc::as_ptr(&self.0).addr()
+        Arc::as_ptr(&self.0).cast::<Ends>().addr()
     }
 
     /// Bytes of all texts.
     pub fn size(&self) -> usize {
-        self.0.text.len()
+        self.0.slice.len()
     }
 
     /// The header values.
@@ -196,7 +193,7 @@ impl Identity {
     }
 
     fn part(&self, at: usize) -> &str {
-        let Texts { text, ends } = &*self.0;
+        let HeaderSlice { header: ends, slice: text } = &*self.0;
         let start = if at == 0 { 0 } else { ends[at - 1] };
         &text[usize::from(start)..usize::from(ends[at])]
     }
@@ -244,7 +241,7 @@ mod tests {
     fn values_that_need_no_encoding_are_held_once() {
         let groups = ["staff".to_owned(), "finance".to_owned()];
         let identity = Identity::new("alice", None, Some("Alice"), &groups).expect("valid");
-        assert_eq!(&*identity.0.text, "aliceAlicestaff,finance");
+        assert_eq!(&identity.0.slice, "aliceAlicestaff,finance");
         assert_eq!(identity.rendered().groups, Some("staff,finance"));
         assert_eq!((identity.email(), identity.rendered().email), (None, None));
         assert!(identity.is_in("finance") && !identity.is_in("staff,finance"));

@@ -92,10 +92,17 @@ impl Index {
         table.find(mark.0, |session| Mark::of(session.digest()) == mark).cloned()
     }
 
-    /// The sessions of one shard, of [`SHARDS`]: all of them, without holding up those who look one up for longer
-    /// than it takes to copy a few thousand pointers.
-    pub fn shelf(&self, number: usize) -> Vec<Arc<Session>> {
-        self.0[number].0.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    /// Whether there is one that a mark stands for.
+    pub fn has(&self, mark: Mark) -> bool {
+        let table = self.0[mark.shard()].0.read().unwrap_or_else(PoisonError::into_inner);
+        table.find(mark.0, |session| Mark::of(session.digest()) == mark).is_some()
+    }
+
+    /// The sessions of one shard, of [`SHARDS`], that are `wanted`. Only they are touched; whoever wants to put one in
+    /// waits for as long as it takes to look at a few thousand.
+    pub fn shelf(&self, number: usize, wanted: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+        let table = self.0[number].0.read().unwrap_or_else(PoisonError::into_inner);
+        table.iter().filter(|session| wanted(session)).cloned().collect()
     }
 
     /// How many there are.

@@ -33,6 +33,9 @@ const ENDINGS_KEPT: Duration = Duration::from_secs(600);
 /// allocator loses. `benches/memory.rs` measures it.
 const BODY: usize = 208;
 
+/// What an identity takes besides its texts where nobody shares it, with its person's list of sessions; measured there, too.
+const PERSON: usize = 152;
+
 /// One person's sessions have at most this part of the room, so that nobody fills it alone.
 const ONE_PERSON: u64 = 64;
 
@@ -203,8 +206,11 @@ impl MemoryStore {
 
     /// All living sessions, a shelf at a time: a session that comes or goes meanwhile may be among them or not.
     pub fn iter(&self) -> impl Iterator<Item = Arc<Session>> {
-        let shelves = (0..index::SHARDS).flat_map(|number| self.index.shelf(number));
-        shelves.filter(|session| session.ended().is_none())
+        self.those(|session| session.ended().is_none())
+    }
+
+    fn those(&self, wanted: impl Fn(&Session) -> bool) -> impl Iterator<Item = Arc<Session>> {
+        (0..index::SHARDS).flat_map(move |number| self.index.shelf(number, &wanted))
     }
 
     /// How often anything has changed that is worth keeping: the same number, the same sessions.
@@ -226,7 +232,7 @@ impl MemoryStore {
 
     /// Ends what has expired. Worth calling now and then: without requests nothing else does.
     pub fn sweep(&self, lifetime: &Lifetime, now: Timestamp, crowding: Crowding) {
-        for session in self.iter() {
+        for session in self.those(|session| lifetime.verdict(session, now).is_err()) {
             match (lifetime.verdict(&session, now), crowding) {
                 (Ok(()), _) => {}
                 (Err(reason), Crowding::Ends) => {
@@ -235,7 +241,7 @@ impl MemoryStore {
                 (Err(_), Crowding::Forgets) => self.forget(&session),
             }
         }
-        self.users.sweep(|mark| self.index.marked(mark).is_some());
+        self.users.sweep(|mark| self.index.has(mark));
     }
 
     /// Puts a session where it is found. Where another request did so just now, theirs is the one that counts.
@@ -246,7 +252,7 @@ impl MemoryStore {
         self.note_change();
         self.racks_of(session).hang(session, weight(session, session.data_size()));
         if let Some(identity) = session.identity() {
-            let lives = |mark| self.index.marked(mark).is_some();
+            let lives = |mark| self.index.has(mark);
             let count = self.users.add(identity.user(), Mark::of(session.digest()), lives);
             if count > self.most {
                 self.thin_out(identity.user());
@@ -297,8 +303,8 @@ fn clear(index: &Index, endings: &Endings, mark: Mark, crowding: Crowding) {
     index.remove(session.digest());
 }
 
-/// What a session with so much data takes, in bytes. Texts of an identity may be shared: they count all the same.
+/// What a session with so much data takes, in bytes. An identity may be shared: it counts all the same.
 fn weight(session: &Session, data: usize) -> u32 {
-    let texts = session.identity().map_or(0, crate::identity::Identity::size);
-    u32::try_from(BODY + texts + data).unwrap_or(u32::MAX)
+    let person = session.identity().map_or(0, |identity| PERSON + identity.size());
+    u32::try_from(BODY + person + data).unwrap_or(u32::MAX)
 }
