@@ -86,7 +86,7 @@ impl Sessions {
     }
 
     fn own_name(&self, digest: &Digest) -> String {
-        let name = self.keys.name(&[b"sessions page", b"", digest.bytes()]);
+        let name = self.keys.name(digest, "sessions page");
         name.iter().map(|byte| char::from(*byte)).collect()
     }
 }

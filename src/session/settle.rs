@@ -312,7 +312,7 @@ impl Sessions {
         {
             return named.name;
         }
-        let name = self.keys.name(&[space.as_bytes(), digest.bytes()]);
+        let name = self.keys.name(&digest, space);
         memo.named = Some(Named { digest, upstream, by: self.serial, name });
         name
     }
