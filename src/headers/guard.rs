@@ -57,7 +57,7 @@ impl Guard {
         self.names.push(folded);
     }
 
-    /// Whether a name is one of ours: lower case, with `_` for everything that is not a letter or digit.
+    /// Whether a name is one of ours, folded.
     #[inline]
     pub fn covers(&self, name: &[u8]) -> bool {
         self.firsts & first_bit(name) != 0
@@ -72,14 +72,27 @@ pub fn is_instruction(name: &[u8]) -> bool {
     starts_folded(name, SESSION)
 }
 
-/// Whether applications would take two names for one.
+/// Whether applications would take two names for one. From behind: those of one family begin alike.
 pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).all(|(&one, &other)| fold(one) == fold(other))
+    one.len() == other.len() && one.iter().zip(other).rev().all(|(&one, &other)| fold(one) == fold(other))
 }
 
-const fn fold(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'_' }
+/// Lower case, with `_` for everything that is not a letter or digit.
+fn fold(byte: u8) -> u8 {
+    FOLDED[usize::from(byte)]
 }
+
+const FOLDED: [u8; 256] = {
+    let mut folded = [b'_'; 256];
+    let mut byte: u8 = 0;
+    while byte < 0x80 {
+        if byte.is_ascii_alphanumeric() {
+            folded[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    folded
+};
 
 fn starts_folded(name: &[u8], folded: &[u8]) -> bool {
     name.len() >= folded.len() && name.iter().zip(folded).all(|(&byte, &ours)| fold(byte) == ours)

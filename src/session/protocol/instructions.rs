@@ -5,6 +5,7 @@
 //! ignored as a whole; of several keys those count that may be used. The order of headers means nothing: what is deleted
 //! goes first, then what is set, then what is added.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -61,13 +62,14 @@ pub fn read(fields: &Fields, hearing: &Hearing<'_>) -> (Wishes, Vec<Problem>) {
     let edits = Edits { space: hearing.rights.space().into(), ..Edits::default() };
     let wishes = Wishes { edits, ..Wishes::default() };
     let mut reading = Reading { hearing, wishes, problems: Vec::new(), unconditional: true };
-    let (said, unknown) = sorted(fields);
-    for name in unknown {
+    let lines: Vec<Line<'_>> = fields.iter().filter(|(name, _)| is_instruction(name.as_bytes())).collect();
+    let is_known = |line: &Line<'_>| INSTRUCTIONS.iter().any(|(header, _)| says(line, header));
+    for (name, _) in lines.iter().filter(|line| !is_known(line)) {
         reading.problem("Session-*", format!("`{name}` is not an instruction"));
     }
     let mut room = MOST_BYTES;
-    for ((header, read), value) in INSTRUCTIONS.into_iter().zip(said) {
-        let Some(value) = value else { continue };
+    for (header, read) in INSTRUCTIONS {
+        let Some(value) = said(&lines, header) else { continue };
         if hearing.status.is_server_error() && header != LOGOUT {
             continue;
         }
@@ -87,21 +89,22 @@ pub fn read(fields: &Fields, hearing: &Hearing<'_>) -> (Wishes, Vec<Problem>) {
     (reading.wishes, reading.problems)
 }
 
-/// What each of [`INSTRUCTIONS`] says, all its lines as one value (RFC 9651, section 4.2); and names that are none of them.
-fn sorted(fields: &Fields) -> ([Option<Vec<u8>>; INSTRUCTIONS.len()], Vec<&str>) {
-    let (mut said, mut unknown) = ([const { None::<Vec<u8>> }; INSTRUCTIONS.len()], Vec::new());
-    for (name, value) in fields.iter().filter(|(name, _)| is_instruction(name.as_bytes())) {
-        let is_it = |(header, _): &(&str, Read)| is_same_name(name.as_bytes(), header.as_bytes());
-        match (INSTRUCTIONS.iter().position(is_it)).map(|at| &mut said[at]) {
-            Some(Some(all)) => {
-                all.extend_from_slice(b", ");
-                all.extend_from_slice(value);
-            }
-            Some(none) => *none = Some(value.to_vec()),
-            None => unknown.push(name),
-        }
+/// A name and a value.
+type Line<'f> = (&'f str, &'f [u8]);
+
+/// What an instruction says, all its lines as one value (RFC 9651, section 4.2).
+fn said<'f>(lines: &[Line<'f>], header: &str) -> Option<Cow<'f, [u8]>> {
+    let mut values = lines.iter().filter(|line| says(line, header)).map(|(_, value)| *value);
+    let mut all = Cow::Borrowed(values.next()?);
+    for value in values {
+        all.to_mut().extend_from_slice(b", ");
+        all.to_mut().extend_from_slice(value);
     }
-    (said, unknown)
+    Some(all)
+}
+
+fn says((name, _): &Line<'_>, header: &str) -> bool {
+    is_same_name(name.as_bytes(), header.as_bytes())
 }
 
 struct Reading<'a> {
@@ -194,7 +197,7 @@ impl Reading<'_> {
             return Err(format!("the condition, `{IF_VERSION}`, was ignored"));
         }
         let members: Dictionary = parsed(value)?;
-        let (mut edits, mut forbidden) = (Vec::new(), Vec::new());
+        let (mut edits, mut forbidden) = (Vec::with_capacity(members.len()), Vec::new());
         for (key, member) in &members {
             let key = key.as_str();
             let ListEntry::Item(item) = member else { return Err(format!("`{key}` is given a list")) };
