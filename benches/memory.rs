@@ -6,6 +6,7 @@
 use std::env;
 use std::fs;
 use std::hint::black_box;
+use std::mem;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -27,6 +28,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SESSIONS: u32 = 1_000_000;
 const NOW: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 const PAGE: u64 = 4096;
+
+/// A look-up that takes longer is asked whether it waited.
+const SLOW: Duration = Duration::from_micros(20);
 
 /// How often a snapshot is written and read, with look-ups and without.
 const ROUNDS: usize = 7;
@@ -100,65 +104,90 @@ fn snapshot_of_a_million() {
         Keys::new(&[Key { id: "k".to_owned(), secret: SecretBox::new(vec![7; 32].into_boxed_slice()) }]);
     let path = env::temp_dir().join(format!("cloakroom-bench-{}", std::process::id()));
     let digests: Vec<_> = memory.iter().step_by(1000).map(|session| *session.digest()).collect();
-    let mut rounds = [const { Vec::new() }; 6];
+    let (mut saved, mut idle_saved, mut loaded, mut idle_loaded) = (vec![], vec![], vec![], vec![]);
     for round in 0..2 * ROUNDS {
         let looks = round % 2 == 0;
-        let (saved, pause) = meanwhile(looks.then_some(&memory), &digests, || {
+        let write = meanwhile(looks.then_some(&memory), &digests, || {
             let stored = memory.iter().map(|session| session.stored());
             snapshot::write(&path, &keys, stored, std::iter::empty(), NOW).expect("there is room");
         });
         let again = MemoryStore::new(Room { sessions: 2_000_000, bytes: 8 << 30 }, Crowding::Ends);
-        let (loaded, pause_again) = meanwhile(looks.then_some(&again), &digests, || {
+        let read = meanwhile(looks.then_some(&again), &digests, || {
             let read = snapshot::read(&path, &keys, |stored| drop(again.adopt(stored)), |_| {});
             assert_eq!(read.expect("it was written just now").sessions, u64::from(SESSIONS));
         });
-        let own = usize::from(!looks);
-        rounds[own].push(pause);
-        rounds[2 + own].push(pause_again);
-        rounds[4].push(saved);
-        rounds[5].push(loaded);
+        let (writes, reads) =
+            if looks { (&mut saved, &mut loaded) } else { (&mut idle_saved, &mut idle_loaded) };
+        writes.push(write);
+        reads.push(read);
     }
     fs::remove_file(&path).expect("it was written just now");
-    let [saving, idle_saving, loading, idle_loading, saved, loaded] = rounds.map(median);
-    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-    println!(
-        "saved in {:.1} s: a look-up waited {:.1} ms at most, a loop without any {:.1} ms; loaded in {:.1} s: {:.1} and {:.1} ms",
-        saved.as_secs_f64(),
-        millis(saving),
-        millis(idle_saving),
-        loaded.as_secs_f64(),
-        millis(loading),
-        millis(idle_loading),
-    );
+    for (what, rounds, idle) in [("saved", &saved, &idle_saved), ("loaded", &loaded, &idle_loaded)] {
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        println!(
+            "{what} in {:.1} s: the longest look-up {:.1} ms, that waited for a lock {:.2} ms ({:.2} ms in the worst round), of a loop without any {:.1} ms",
+            median(rounds, |took| took.work).as_secs_f64(),
+            millis(median(rounds, |took| took.longest)),
+            millis(median(rounds, |took| took.longest_wait)),
+            millis(rounds.iter().map(|took| took.longest_wait).max().expect("rounds")),
+            millis(median(idle, |took| took.longest)),
+        );
+    }
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+fn median(rounds: &[Took], of: impl Fn(&Took) -> Duration) -> Duration {
+    let mut times: Vec<_> = rounds.iter().map(of).collect();
     times.sort_unstable();
     times[times.len() / 2]
 }
 
-/// How long some work takes, and the longest that a look-up waited while it was done; without a memory nothing is looked up.
-fn meanwhile(memory: Option<&MemoryStore>, digests: &[Digest], work: impl FnOnce()) -> (Duration, Duration) {
+/// How long some work took, and the longest that a look-up took meanwhile, in all and of those that waited for a lock.
+struct Took {
+    work: Duration,
+    longest: Duration,
+    longest_wait: Duration,
+}
+
+/// Does some work while another thread looks sessions up; without a memory it looks nothing up.
+fn meanwhile(memory: Option<&MemoryStore>, digests: &[Digest], work: impl FnOnce()) -> Took {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let looking = scope.spawn(|| {
-            let mut longest = Duration::ZERO;
-            for digest in digests.iter().cycle() {
+            let (mut longest, mut longest_wait) = (Duration::ZERO, Duration::ZERO);
+            let mut slept = times_slept();
+            for (n, digest) in digests.iter().cycle().enumerate() {
                 let start = Instant::now();
                 black_box(memory.and_then(|memory| memory.load(digest)));
-                longest = longest.max(start.elapsed());
+                let took = start.elapsed();
+                longest = longest.max(took);
+                // Who waits for a lock goes to sleep, which whoever is merely made to stop does not.
+                let slow = took > SLOW && took > longest_wait;
+                if slow || n % 1000 == 0 {
+                    let before = mem::replace(&mut slept, times_slept());
+                    if slow && slept > before {
+                        longest_wait = took;
+                    }
+                }
                 if done.load(Ordering::Relaxed) {
                     break;
                 }
             }
-            longest
+            (longest, longest_wait)
         });
         let start = Instant::now();
         work();
-        let took = start.elapsed();
+        let work = start.elapsed();
         done.store(true, Ordering::Relaxed);
-        (took, looking.join().expect("no panic"))
+        let (longest, longest_wait) = looking.join().expect("no panic");
+        Took { work, longest, longest_wait }
     })
+}
+
+/// How often this thread has gone to sleep by itself.
+fn times_slept() -> u64 {
+    let status = fs::read_to_string("/proc/thread-self/status").expect("Linux tells a thread its state");
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.and_then(|times| times.trim().parse().ok()).expect("a number")
 }
 
 /// Prints what the process holds, by the million.

@@ -5,7 +5,7 @@ To add one: a line in `CASES`; a way of measuring that is not here yet is a func
 
 from dataclasses import dataclass, field
 
-from peers import Setup
+from peers import BEFORE, Setup
 
 PLAIN = ["cloakroom", "nginx", "haproxy", "envoy", "caddy", "pingora", "apache"]
 # nginx stays plain among them: it is what the others are compared with.
@@ -71,5 +71,6 @@ CASES = [
 
 
 def participants(case: Case, wanted: list[str]) -> list[str]:
-    """Who of those wanted takes part; a double comes with its single."""
-    return [name for name in case.peers if DOUBLES.get(name, name) in wanted]
+    """Who of those wanted takes part; a double comes with its single, an earlier Cloakroom with the present one."""
+    named = [name for name in case.peers if DOUBLES.get(name, name) in wanted]
+    return named + [name for name in wanted if name == BEFORE and "cloakroom" in named]

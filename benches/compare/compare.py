@@ -22,7 +22,7 @@ import table
 from cases import CASES, DOUBLES, Case, participants
 from generator import Load
 from machine import hardware
-from peers import MISSING, PEERS, Bench, Peer, Setup
+from peers import BEFORE, MISSING, PEERS, Bench, CloakroomBefore, Peer, Setup
 from process import Failed, free_port, stop_all
 from verify import verify
 from ways import Rig, measure
@@ -46,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cores", choices=["one", "both"], default="one", help="one for the proxy and one for the load, or both for all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes every figure there")
     parser.add_argument("--cloakroom", type=Path, metavar="PATH", help="another binary than the release build")
+    parser.add_argument("--before", type=Path, metavar="PATH", help="an earlier binary, to be compared with")
     parser.add_argument("--list", action="store_true", help="lists peers and cases")
     return parser.parse_args()
 
@@ -74,8 +75,9 @@ def prepare(options: argparse.Namespace) -> Bench:
             of_load.write(f"sid={cookie}\n")
             whose.write(f"{user}\n")
     cloakroom = (options.cloakroom or target / "release/cloakroom").resolve()
+    before = options.before and options.before.resolve()
     load = installed / "load/release/load"
-    return Bench(folder, installed, cloakroom, load, free_port(), cert, key, options.sessions, sessions, cookies, users)
+    return Bench(folder, installed, cloakroom, before, load, free_port(), cert, key, options.sessions, sessions, cookies, users)
 
 
 class Comparison:
@@ -105,6 +107,9 @@ class Comparison:
                 found[name] = PEERS[name](self.bench, len(self.cores), self.cores)
             except Failed as failure:
                 self.leave_out("all", name, failure)
+        if self.bench.before:
+            self.versions[BEFORE] = CloakroomBefore.version(self.bench)
+            found[BEFORE] = CloakroomBefore(self.bench, len(self.cores), self.cores)
         for double, name in DOUBLES.items():
             # With both cores the others have two workers already.
             if name in found and self.options.cores == "one":

@@ -77,7 +77,15 @@ def one(results: Results, case) -> list[str]:
         marks = "; ".join(mark if number == count else f"{mark} ({number} of {count})" for mark, number in results.marks(case.name, peer).items())
         cells = measured(parts) if wide else [ranged(parts.get("bytes_each"), ".0f")]
         lines.append(f"| {peer} | {' | '.join(cells)} | {marks} |")
-    return [*lines, ""]
+    return [*lines, "", *of_before(results, case)]
+
+
+def of_before(results: Results, case) -> list[str]:
+    """What a change has made of it, round by round."""
+    figures = [case.figure, *(["user"] if case.figure == "cpu" else [])]
+    ratios = {figure: results.ratio(case.name, "cloakroom", "cloakroom-before", figure) for figure in figures}
+    said = [f"{figure} {ranged(ratio, '.3f')}" for figure, ratio in ratios.items() if ratio]
+    return [f"cloakroom over cloakroom-before: {', '.join(said)}", ""] if said else []
 
 
 def measured(parts: dict) -> list[str]:

@@ -6,7 +6,7 @@ To add one: a file with a subclass of `Peer`, and a line here. `cases.py` says w
 from peers.apache import Apache, ApacheOidc
 from peers.base import Bench, Peer, Setup
 from peers.caddy import Caddy
-from peers.cloakroom import Cloakroom
+from peers.cloakroom import Cloakroom, CloakroomBefore
 from peers.envoy import Envoy
 from peers.haproxy import Haproxy, HaproxyMap
 from peers.nginx import Nginx, NginxLua
@@ -18,7 +18,10 @@ PEERS: dict[str, type[Peer]] = {
     for peer in [Cloakroom, Nginx, NginxLua, Haproxy, HaproxyMap, Envoy, Caddy, Pingora, PingoraMoka, Apache, ApacheOidc, Redis]
 }
 
+# Only where its binary is given: what is here, as it was before a change.
+BEFORE = CloakroomBefore.name
+
 # Of the same kind, and not to be had here.
 MISSING = {"oauth2-proxy": "not available from the registries of Debian, Python, Node and Rust"}
 
-__all__ = ["MISSING", "PEERS", "Bench", "Peer", "Setup"]
+__all__ = ["BEFORE", "MISSING", "PEERS", "Bench", "CloakroomBefore", "Peer", "Setup"]

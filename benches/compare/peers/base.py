@@ -21,6 +21,7 @@ class Bench:
     folder: Path
     installed: Path
     cloakroom: Path
+    before: Path | None
     load: Path
     upstream: int
     cert: Path

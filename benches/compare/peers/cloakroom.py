@@ -5,6 +5,7 @@
 
 import signal
 import subprocess
+from pathlib import Path
 
 from generator import log_in
 from peers.base import Bench, Peer, Setup
@@ -44,6 +45,10 @@ class Cloakroom(Peer):
     sessions = True
     reload_signal = signal.SIGHUP
 
+    @staticmethod
+    def binary(bench: Bench) -> Path:
+        return bench.cloakroom
+
     def __init__(self, bench, workers, cores):
         super().__init__(bench, workers, cores)
         self.cookies, self.users = self.folder / "cookies.txt", self.folder / "users.txt"
@@ -66,7 +71,7 @@ class Cloakroom(Peer):
             most=max(1_000_000, self.bench.sessions * 5 // 4),
             routes=routes,
         )
-        return [self.bench.cloakroom, "serve", "--config", self.write("config.yaml", text)], {}
+        return [self.binary(self.bench), "serve", "--config", self.write("config.yaml", text)], {}
 
     def started(self, setup: Setup):
         if setup.sessions:
@@ -74,7 +79,17 @@ class Cloakroom(Peer):
 
     @classmethod
     def version(cls, bench: Bench) -> str:
-        return subprocess.run([bench.cloakroom, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
+        return subprocess.run([cls.binary(bench), "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
+
+
+class CloakroomBefore(Cloakroom):
+    """The same from another binary, in the same rounds: only so can small differences be seen."""
+
+    name = "cloakroom-before"
+
+    @staticmethod
+    def binary(bench: Bench) -> Path:
+        return bench.before
 
 
 def user(name: str) -> str:
