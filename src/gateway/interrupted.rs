@@ -191,16 +191,9 @@ pub(super) fn resumed(kept: Kept, mut word: Box<Inbound>) -> Result<(Box<Inbound
     if let Some(kind) = kept.content_type {
         word.fields.append("Content-Type", kind);
     }
-    let inbound = Inbound {
-        method: kept.method,
-        path,
-        query,
-        asterisk: false,
-        expects_continue: false,
-        upgrade: None,
-        ..*word
-    };
-    Ok((Box::new(inbound), RequestBody::whole(kept.body)))
+    (word.method, word.path, word.query) = (kept.method, path, query);
+    (word.asterisk, word.expects_continue, word.upgrade) = (false, false, None);
+    Ok((word, RequestBody::whole(kept.body)))
 }
 
 /// Whether a script of a page waits for the answer, and can send the page to the login then.

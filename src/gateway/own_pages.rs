@@ -87,7 +87,7 @@ impl Gateway {
         let shown = self.sessions().take_cookies(&mut visit.inbound.fields, &[]);
         let visitor = self.visitor_of(&shown, &visit.memo, now, false).await?;
         let visitor = self.guest_at_page(&visit, visitor, now, trail).await?;
-        let Visit { page, inbound, mut body, memo } = visit;
+        let Visit { page, mut inbound, mut body, memo } = visit;
         record.visitor(&visitor);
         if visitor.identity().is_some() {
             self.settings.login.circles().came_back(inbound.client.ip, &inbound.fields);
@@ -119,11 +119,11 @@ impl Gateway {
         };
         let is_word = self.own_page(inbound.path.as_str()).is_some() || login::is_word(&form);
         let resumed = is_word.then(|| self.settings.login.resume(&ask, self.sessions(), now));
-        let word = Box::new(Inbound { fields, ..*inbound });
+        inbound.fields = fields;
         let (inbound, body) = match resumed {
-            Some(Ok(kept)) => interrupted::resumed(kept, word)?,
+            Some(Ok(kept)) => interrupted::resumed(kept, inbound)?,
             Some(Err(reply)) => return Ok(Visited::Reply(ours(*reply))),
-            None => (word, RequestBody::whole(form)),
+            None => (inbound, RequestBody::whole(form)),
         };
         self.course(inbound, body, memo, now, trail, record).map(Visited::Goes)
     }
