@@ -88,18 +88,21 @@ impl Index {
 
     /// The session that a mark stands for.
     pub fn marked(&self, mark: Mark) -> Option<Arc<Session>> {
-        let table = self.0[mark.shard()].0.read().unwrap_or_else(PoisonError::into_inner);
-        table.find(mark.0, |session| Mark::of(session.digest()) == mark).cloned()
+        self.look_at(mark, |session| session.cloned())
     }
 
     /// Whether there is one that a mark stands for.
     pub fn has(&self, mark: Mark) -> bool {
-        let table = self.0[mark.shard()].0.read().unwrap_or_else(PoisonError::into_inner);
-        table.find(mark.0, |session| Mark::of(session.digest()) == mark).is_some()
+        self.look_at(mark, |session| session.is_some())
     }
 
-    /// The sessions of one shard, of [`SHARDS`], that are `wanted`. Only they are touched; whoever wants to put one in
-    /// waits for as long as it takes to look at a few thousand.
+    fn look_at<T>(&self, mark: Mark, look: impl FnOnce(Option<&Arc<Session>>) -> T) -> T {
+        let table = self.0[mark.shard()].0.read().unwrap_or_else(PoisonError::into_inner);
+        look(table.find(mark.0, |session| Mark::of(session.digest()) == mark))
+    }
+
+    /// The sessions of one shard, of [`SHARDS`], that are `wanted`. Whoever wants to put one in waits for as long as it
+    /// takes to look at a few thousand.
     pub fn shelf(&self, number: usize, wanted: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
         let table = self.0[number].0.read().unwrap_or_else(PoisonError::into_inner);
         table.iter().filter(|session| wanted(session)).cloned().collect()
