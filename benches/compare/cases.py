@@ -71,6 +71,6 @@ CASES = [
 
 
 def participants(case: Case, wanted: list[str]) -> list[str]:
-    """Who of those wanted takes part; a double comes with its single, an earlier Cloakroom with the present one."""
-    named = [name for name in case.peers if DOUBLES.get(name, name) in wanted]
-    return named + [name for name in wanted if name == BEFORE and "cloakroom" in named]
+    """Who of those wanted takes part; a double comes with its single, an earlier Cloakroom where the present one would."""
+    known = [*case.peers, BEFORE] if "cloakroom" in case.peers else case.peers
+    return [name for name in known if DOUBLES.get(name, name) in wanted]

@@ -101,15 +101,15 @@ class Comparison:
     def make(self) -> dict[str, Peer]:
         """The peers that can be had, and those with two workers."""
         found: dict[str, Peer] = {}
-        for name in self.options.peers:
+        wanted = {name: PEERS[name] for name in self.options.peers}
+        if self.bench.before:
+            wanted[BEFORE] = CloakroomBefore
+        for name, peer in wanted.items():
             try:
-                self.versions[name] = PEERS[name].version(self.bench)
-                found[name] = PEERS[name](self.bench, len(self.cores), self.cores)
+                self.versions[name] = peer.version(self.bench)
+                found[name] = peer(self.bench, len(self.cores), self.cores)
             except Failed as failure:
                 self.leave_out("all", name, failure)
-        if self.bench.before:
-            self.versions[BEFORE] = CloakroomBefore.version(self.bench)
-            found[BEFORE] = CloakroomBefore(self.bench, len(self.cores), self.cores)
         for double, name in DOUBLES.items():
             # With both cores the others have two workers already.
             if name in found and self.options.cores == "one":

@@ -5,6 +5,8 @@ In: figures by case, peer and round. Out: Markdown, and the same as plain data.
 
 import statistics
 
+from peers import BEFORE
+
 BASE = "nginx"
 
 
@@ -83,9 +85,9 @@ def one(results: Results, case) -> list[str]:
 def of_before(results: Results, case) -> list[str]:
     """What a change has made of it, round by round."""
     figures = [case.figure, *(["user"] if case.figure == "cpu" else [])]
-    ratios = {figure: results.ratio(case.name, "cloakroom", "cloakroom-before", figure) for figure in figures}
+    ratios = {figure: results.ratio(case.name, "cloakroom", BEFORE, figure) for figure in figures}
     said = [f"{figure} {ranged(ratio, '.3f')}" for figure, ratio in ratios.items() if ratio]
-    return [f"cloakroom over cloakroom-before: {', '.join(said)}", ""] if said else []
+    return [f"cloakroom over {BEFORE}: {', '.join(said)}", ""] if said else []
 
 
 def measured(parts: dict) -> list[str]:
