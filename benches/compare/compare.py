@@ -24,6 +24,7 @@ from generator import Load
 from machine import hardware
 from peers import BEFORE, MISSING, PEERS, Bench, CloakroomBefore, Peer, Setup
 from process import Failed, free_port, stop_all
+from table import Round
 from verify import verify
 from ways import Rig, measure
 
@@ -40,6 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peers", type=names(list(PEERS)), default=list(PEERS), metavar="A,B", help="only these; nginx is what the others are compared with")
     parser.add_argument("--cases", type=names([case.name for case in CASES]), metavar="A,B", help="only these")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
+    parser.add_argument("--starts", type=int, default=1, metavar="N", help="how often all peers start anew, with as many rounds each time; default: 1")
     parser.add_argument("--seconds", type=float, default=1.5, metavar="S", help="of one run; default: 1.5")
     parser.add_argument("--sessions", type=int, default=1_000_000, metavar="N", help="live sessions; default: 1000000")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="of a void run; default: 3")
@@ -127,16 +129,21 @@ class Comparison:
         return cases
 
     def group(self, setup: Setup, cases: list[Case]):
-        """Starts who takes part, measures round by round, stops them."""
-        fresh = cases[0].fresh
+        """Who takes part, started as often as asked for; every other time the other way round."""
         names = list(dict.fromkeys(name for case in cases for name in participants(case, list(self.peers))))
-        running = names if fresh else [name for name in names if self.started(name, setup)]
+        for start in range(self.options.starts):
+            self.once(setup, cases, names if start % 2 == 0 else names[::-1], start)
+
+    def once(self, setup: Setup, cases: list[Case], names: list[str], start: int):
+        """Starts them, measures round by round, stops them."""
+        running = names if cases[0].fresh else [name for name in names if self.started(name, setup)]
         rounds = max(case.rounds or self.options.rounds for case in cases)
         try:
             for number in range(rounds):
                 for case in cases:
                     if number < (case.rounds or rounds):
-                        self.round(case, number, [name for name in participants(case, list(self.peers)) if name in running])
+                        taking_part = [name for name in participants(case, list(self.peers)) if name in running]
+                        self.round(case, (start, number), taking_part)
         finally:
             for name in running:
                 self.peers[name].stop()
@@ -168,9 +175,9 @@ class Comparison:
         self.results.leave_out(what, name, str(failure))
         say(f"LEFT OUT: {name}, {what}: {failure}")
 
-    def round(self, case: Case, number: int, names: list[str]):
+    def round(self, case: Case, at: Round, names: list[str]):
         """One run of each, in turn; every other round the other way round."""
-        for name in names if number % 2 == 0 else reversed(names):
+        for name in names if sum(at) % 2 == 0 else reversed(names):
             peer = self.peers[name]
             if (case.name, name) in self.failed:
                 continue
@@ -179,10 +186,10 @@ class Comparison:
             except (Failed, OSError, subprocess.SubprocessError) as failure:
                 self.broke(case, name, failure)
                 continue
-            self.results.add(case.name, name, number, figures)
+            self.results.add(case.name, name, at, figures)
             if (case.name, name) == ("public", table.BASE):
                 self.rig.pace.append(figures["rps"])
-            say(f"{case.name} {number + 1} {name}: {brief(figures)}")
+            say(f"{case.name} {at[0] + 1}.{at[1] + 1} {name}: {brief(figures)}")
 
 
 def brief(figures: dict) -> str:
@@ -197,12 +204,15 @@ def report(comparison: Comparison, cases: list[Case], took: float):
     for name, why in MISSING.items():
         results.leave_out("all", name, why)
     versions = ", ".join(f"{name} {version}" for name, version in comparison.versions.items())
-    settings = f"{options.rounds} rounds of {options.seconds:g} s, {options.sessions:,} sessions, cores: {options.cores}; {took / 60:.0f} minutes"
+    settings = f"{options.starts} × {options.rounds} rounds of {options.seconds:g} s, {options.sessions:,} sessions, cores: {options.cores}; {took / 60:.0f} minutes"
     head = [f"{time.strftime('%Y-%m-%d')}, {hardware()}", "", versions, "", settings, ""]
     print("\n".join([*head, *goals.markdown(results), *table.markdown(results, cases)]))
     if options.json:
         found = {
-            case.name: {peer: results.summary(case.name, peer, case.figure) | {"rounds": rounds} for peer, rounds in results.figures[case.name].items()}
+            case.name: {
+                peer: results.summary(case.name, peer, case.figure) | {"rounds": [{"start": at[0], "round": at[1]} | figures for at, figures in rounds.items()]}
+                for peer, rounds in results.figures[case.name].items()
+            }
             for case in cases
             if case.name in results.figures
         }

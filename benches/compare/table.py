@@ -1,6 +1,6 @@
 """The results, and how they are shown: medians, ranges, and ratios pair by pair.
 
-In: figures by case, peer and round. Out: Markdown, and the same as plain data.
+In: figures by case, peer, start and round. Out: Markdown, and the same as plain data.
 """
 
 import statistics
@@ -8,6 +8,9 @@ import statistics
 from peers import BEFORE
 
 BASE = "nginx"
+
+# Which start of the peers, and which round after it.
+Round = tuple[int, int]
 
 
 def spread(values: list[float]) -> tuple[float, float, float] | None:
@@ -19,12 +22,12 @@ class Results:
     """Figures by case, peer and round; rounds that could not be measured are absent."""
 
     def __init__(self):
-        self.figures: dict[str, dict[str, dict[int, dict]]] = {}
+        self.figures: dict[str, dict[str, dict[Round, dict]]] = {}
         # Why a peer is not there: (what, peer, reason).
         self.left_out: list[tuple[str, str, str]] = []
 
-    def add(self, case: str, peer: str, number: int, figures: dict):
-        self.figures.setdefault(case, {}).setdefault(peer, {})[number] = figures
+    def add(self, case: str, peer: str, at: Round, figures: dict):
+        self.figures.setdefault(case, {}).setdefault(peer, {})[at] = figures
 
     def leave_out(self, what: str, peer: str, why: str):
         self.left_out.append((what, peer, why))
@@ -35,9 +38,19 @@ class Results:
 
     def ratio(self, case: str, peer: str, base: str, figure: str) -> tuple[float, float, float] | None:
         """The peer's figure over the base's, round by round."""
+        return spread(list(self.ratios(case, peer, base, figure).values()))
+
+    def ratios(self, case: str, peer: str, base: str, figure: str) -> dict[Round, float]:
         ours, theirs = (self.figures.get(case, {}).get(name, {}) for name in (peer, base))
-        both = [(ours[number].get(figure), theirs[number].get(figure)) for number in ours if number in theirs]
-        return spread([one / other for one, other in both if one is not None and other])
+        both = {at: (ours[at].get(figure), theirs[at].get(figure)) for at in ours if at in theirs}
+        return {at: one / other for at, (one, other) in both.items() if one is not None and other}
+
+    def by_start(self, case: str, peer: str, base: str, figure: str) -> list[float]:
+        """The same as a median for each start: processes of the same program differ by several percent for their whole life."""
+        starts: dict[int, list[float]] = {}
+        for (start, _), ratio in self.ratios(case, peer, base, figure).items():
+            starts.setdefault(start, []).append(ratio)
+        return [statistics.median(ratios) for ratios in starts.values()]
 
     def summary(self, case: str, peer: str, figure: str) -> dict:
         """What the table says of a peer, as data."""
@@ -83,11 +96,14 @@ def one(results: Results, case) -> list[str]:
 
 
 def of_before(results: Results, case) -> list[str]:
-    """What a change has made of it, round by round."""
-    figures = [case.figure, *(["user"] if case.figure == "cpu" else [])]
-    ratios = {figure: results.ratio(case.name, "cloakroom", BEFORE, figure) for figure in figures}
-    said = [f"{figure} {ranged(ratio, '.3f')}" for figure, ratio in ratios.items() if ratio]
-    return [f"cloakroom over {BEFORE}: {', '.join(said)}", ""] if said else []
+    """What a change has made of it: the median of the starts' medians, each of them, and the rounds' range."""
+    ratio = results.ratio(case.name, "cloakroom", BEFORE, case.figure)
+    if not ratio:
+        return []
+    starts = results.by_start(case.name, "cloakroom", BEFORE, case.figure)
+    each = ", ".join(f"{start:.3f}" for start in sorted(starts))
+    said = f"{statistics.median(starts):.3f} (starts: {each}; rounds: {ratio[1]:.2f} to {ratio[2]:.2f})"
+    return [f"cloakroom over {BEFORE}: {case.figure} {said}", ""]
 
 
 def measured(parts: dict) -> list[str]:
