@@ -108,7 +108,7 @@ const OURS: &[&str] = &["cache-control", "set-cookie", "content-security-policy"
 /// What becomes of a request.
 enum Decision<'g> {
     /// It is answered at once.
-    Reply(Reply),
+    Reply(Box<Reply>),
     /// It is for one of our own pages.
     OwnPage(Box<Visit>),
     /// It is for an application.
@@ -191,9 +191,17 @@ impl Gateway {
             let answer = pin!(self.answer(arrival, now, &mut trail, &mut record));
             isolate(answer).await.unwrap_or(Err(Refusal::Defect))
         };
-        if trail.interrupted.is_some() {
-            Box::pin(self.keep(&mut trail, now)).await;
-        }
+        // The reply waits in the box as well: what is held while something is awaited is room that every request needs.
+        let reply = match trail.interrupted {
+            None => reply,
+            Some(_) => {
+                Box::pin(async {
+                    self.keep(&mut trail, now).await;
+                    reply
+                })
+                .await
+            }
+        };
         let (Reply { keeps, mut head, body, tunnel }, close) = match reply {
             Ok(reply) => (reply, false),
             Err(refusal) => (self.refused(&refusal, &mut trail, &mut record), refusal.ends_connection()),
@@ -225,7 +233,7 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
         let course = match self.decide(arrival, now, trail, record)? {
-            Decision::Reply(reply) => return Ok(reply),
+            Decision::Reply(reply) => return Ok(*reply),
             Decision::Goes(course) => course,
             Decision::OwnPage(visit) => {
                 let mut visited = Box::pin(self.page(*visit, now, trail, record));
@@ -236,21 +244,21 @@ impl Gateway {
             }
         };
         let mut forward = match course {
-            Course::Approach(approached) => {
-                let (mut approach, unknown) = *approached;
-                let visitor = Box::pin(self.find_out(&mut approach, unknown, now, trail)).await?;
-                self.admit(approach, visitor, now, trail, record)?
+            Course::Approach(mut approached) => {
+                let unknown = approached.1;
+                let visitor = Box::pin(self.find_out(&mut approached.0, unknown, now, trail)).await?;
+                self.admit(approached.0, visitor, now, trail, record)?
             }
             Course::Forward(forward) => forward,
         };
         if let Some(memo) = forward.flash.take() {
             Box::pin(self.deliver(&mut forward, &memo, now)).await?;
         }
-        let Forward { route, upstream, outgoing, body, visitor, client, watch, .. } = *forward;
         let answered = {
-            let answered = pin!(upstream.send(&outgoing, body));
+            let answered = pin!(forward.upstream.send(&forward.outgoing, forward.body));
             self.in_time(answered).await
         };
+        let Forward { route, upstream, outgoing, visitor, client, watch, .. } = *forward;
         let answer = answered
             .and_then(|answered| answered.map_err(|error| Refusal::of_upstream(upstream.name(), error)))
             .inspect_err(|_| trail.asked = Some(Asked::of(&outgoing.method, &outgoing.fields)))?;
@@ -281,7 +289,8 @@ impl Gateway {
         if longest.is_zero() {
             return Ok(work.await);
         }
-        tokio::time::timeout(longest, work).await.map_err(|_| Refusal::Deadline)
+        // In a box: hardly anybody sets one, and its clock is large.
+        Box::pin(tokio::time::timeout(longest, work)).await.map_err(|_| Refusal::Deadline)
     }
 
     /// The questions, in order. Each answer is what the next question needs, and none of them waits.
@@ -297,7 +306,7 @@ impl Gateway {
         trail.follow(&inbound);
         record.request(&inbound);
         if redirect_to_https {
-            return Ok(Decision::Reply(self.to_https(&inbound)));
+            return Ok(Decision::Reply(Box::new(self.to_https(&inbound))));
         }
         let limits = (self.settings.limits.body, self.settings.timeouts.body);
         let restricted = body.restrict(limits.0, limits.1, self.rules.clone());

@@ -33,7 +33,7 @@ mod departure;
 mod linger;
 mod waiting;
 
-use departure::Departure;
+use departure::{BrokenOff, Departure};
 use waiting::Watch;
 
 /// A client's connection and what is known of it.
@@ -45,6 +45,21 @@ pub struct Connection {
     busy: Busy,
     redirect_to_https: bool,
     deadline: Deadline,
+}
+
+/// What of a request decides how its response is sent.
+struct Terms {
+    method: Method,
+    version: Version,
+    /// The client means to send another request.
+    keep: bool,
+}
+
+impl Terms {
+    /// Whether the client understands interim responses.
+    fn may_have_interim(&self) -> bool {
+        self.version == Version::HTTP_11
+    }
 }
 
 /// What becomes of a connection after a response.
@@ -93,7 +108,10 @@ impl Connection {
             self.busy.set(true);
             let gateway = self.worker.gateway();
             let next = match head {
-                Ok((head, framing)) => Box::pin(self.exchange(&gateway, head, framing)).await,
+                Ok((head, framing)) => {
+                    let (arrival, terms) = self.begin(head, framing);
+                    Box::pin(self.exchange(&gateway, arrival, terms)).await
+                }
                 Err(WireError::Closed | WireError::Io(_) | WireError::Truncated) => Next::Close,
                 Err(error) => Box::pin(self.refuse(&gateway, &Refusal::Wire(error))).await,
             };
@@ -161,53 +179,53 @@ impl Connection {
         }
     }
 
-    /// One request and its response.
-    async fn exchange(&mut self, gateway: &Rc<Gateway>, head: RequestHead, framing: Framing) -> Next {
-        let (method, version) = (head.method.clone(), head.version);
-        let keep = keeps_alive(&head);
-        let interim = version == Version::HTTP_11;
+    /// A request whose head has been read.
+    fn begin(&mut self, head: RequestHead, framing: Framing) -> (Box<Arrival>, Terms) {
+        let terms = Terms { method: head.method.clone(), version: head.version, keep: keeps_alive(&head) };
+        let interim = terms.may_have_interim();
         let expects = interim && head.fields.lists("expect", "100-continue");
         self.link.borrow_mut().begin_request(framing, expects, interim);
-        let arrival = Box::new(Arrival {
-            head,
-            body: RequestBody::http1(self.link.clone(), framing),
-            peer: self.peer.clone(),
-            memo: self.memo.clone(),
-            redirect_to_https: self.redirect_to_https,
-        });
-        let response = {
-            let work = pin!(gateway.handle(arrival));
-            Watch::new(&self.link, interim).while_waiting(work).await
-        };
-        let Some(response) = response else { return Next::Close };
-        self.respond(gateway, response, &method, version, keep).await
+        let body = RequestBody::http1(self.link.clone(), framing);
+        let (peer, memo) = (self.peer.clone(), self.memo.clone());
+        let redirect_to_https = self.redirect_to_https;
+        (Box::new(Arrival { head, body, peer, memo, redirect_to_https }), terms)
+    }
+
+    /// One request and its response.
+    async fn exchange(&mut self, gateway: &Rc<Gateway>, arrival: Box<Arrival>, terms: Terms) -> Next {
+        let Some(response) = self.answered(gateway, arrival, &terms).await else { return Next::Close };
+        self.respond(gateway, response, &terms).await
+    }
+
+    /// What the gateway answers; `None` once the client is gone.
+    async fn answered(&self, gateway: &Gateway, arrival: Box<Arrival>, terms: &Terms) -> Option<Response> {
+        let mut work = pin!(gateway.handle(arrival));
+        let mut watch = Watch::new(&self.link, terms.may_have_interim());
+        std::future::poll_fn(|cx| watch.poll(cx, work.as_mut())).await
     }
 
     /// Answers what is not a request, and closes.
     async fn refuse(&mut self, gateway: &Rc<Gateway>, refusal: &Refusal) -> Next {
         let response = gateway.unreadable(refusal, &self.peer, Version::HTTP_11);
-        self.respond(gateway, response, &Method::GET, Version::HTTP_11, false).await;
+        let terms = Terms { method: Method::GET, version: Version::HTTP_11, keep: false };
+        self.respond(gateway, response, &terms).await;
         Next::Linger
     }
 
     /// Sends a response and says what becomes of the connection.
-    async fn respond(
-        &mut self,
-        gateway: &Rc<Gateway>,
-        mut response: Response,
-        method: &Method,
-        version: Version,
-        keep: bool,
-    ) -> Next {
+    async fn respond(&mut self, gateway: &Rc<Gateway>, mut response: Response, terms: &Terms) -> Next {
         let tunnel = response.tunnel.take();
         let waits_to_send = self.link.borrow_mut().end_interim();
         let unread = self.link.borrow().receiver.left();
         let near_end = unread.is_some_and(|left| left <= DRAIN) && !waits_to_send;
-        let keep = keep && near_end && !response.close && !self.worker.is_draining();
-        let departure = Departure::new(response, method, version, keep || tunnel.is_some());
-        let (keep, broken) = (departure.keeps_alive(), departure.if_broken());
+        let keep = terms.keep && near_end && !response.close && !self.worker.is_draining();
+        let mut departure = Departure::new(response, terms, keep || tunnel.is_some());
         let patience = gateway.settings().timeouts.body;
-        let Ok(record) = departure.send(&self.link, patience).await else { return broken };
+        let sent = std::future::poll_fn(|cx| departure.poll_send(cx, &self.link, patience)).await;
+        if let Err(BrokenOff) = sent {
+            return departure.if_broken();
+        }
+        let (keep, record) = (departure.keeps_alive(), departure.complete());
         if let Some((tunnel, session)) = tunnel {
             return Next::Tunnel(Box::new(Upgraded { tunnel, session, record }));
         }

@@ -27,6 +27,7 @@ mod departing;
 mod guarded;
 mod vanished;
 
+use departing::Departing;
 use guarded::Guarded;
 use vanished::Vanished;
 
@@ -100,8 +101,9 @@ async fn run(
         let (request, respond) = accepted?;
         // Counted before its task runs: the connection's clock looks at the count sooner than that.
         let under_way = UnderWay::begin(&shared.streams);
+        let arrival = arrival(shared, request);
         // In a box, so that the task that is made for it is small enough to move.
-        tokio::task::spawn_local(Box::pin(answer(shared.clone(), under_way, request, respond)));
+        tokio::task::spawn_local(Box::pin(answer(shared.clone(), under_way, arrival, respond)));
     }
     Ok(())
 }
@@ -110,18 +112,14 @@ async fn run(
 async fn answer(
     shared: Rc<Shared>,
     _under_way: UnderWay,
-    request: Request,
+    arrival: Box<Arrival>,
     mut respond: SendResponse<Bytes>,
 ) {
     let gateway = shared.worker.gateway();
     let settings = gateway.settings();
-    let (head, body) = received(request);
-    let method = head.method.clone();
-    let response = match within(&settings.limits, &head) {
+    let method = arrival.head.method.clone();
+    let response = match within(&settings.limits, &arrival.head) {
         Ok(()) => {
-            let (peer, memo) = (shared.peer.clone(), shared.memo.clone());
-            let redirect_to_https = shared.redirect_to_https;
-            let arrival = Box::new(Arrival { head, body, peer, memo, redirect_to_https });
             let mut handled = pin!(gateway.handle(arrival));
             let handled = std::future::poll_fn(|cx| match handled.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
@@ -132,7 +130,10 @@ async fn answer(
         }
         Err(error) => gateway.unreadable(&Refusal::Wire(error), &shared.peer, http::Version::HTTP_2),
     };
-    departing::send(response, &method, respond, settings.timeouts.body).await;
+    if let Some(mut departing) = Departing::begin(response, &method, respond, settings.timeouts.body) {
+        // What is left of a stream that failed goes with it.
+        let _ = std::future::poll_fn(|cx| departing.poll(cx)).await;
+    }
 }
 
 /// Counts a stream for as long as its response is on its way.
@@ -177,7 +178,7 @@ fn within(limits: &Limits, head: &RequestHead) -> Result<(), WireError> {
 }
 
 /// The library's request as ours: `:authority` becomes an absolute target.
-fn received(request: Request) -> (RequestHead, RequestBody) {
+fn arrival(shared: &Shared, request: Request) -> Box<Arrival> {
     let (parts, stream) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let target = match parts.uri.authority() {
@@ -191,5 +192,7 @@ fn received(request: Request) -> (RequestHead, RequestBody) {
         parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let fields = Fields::from(&parts.headers);
     let head = RequestHead { method: parts.method, target, version: http::Version::HTTP_2, fields };
-    (head, RequestBody::http2(stream, length))
+    let (peer, memo) = (shared.peer.clone(), shared.memo.clone());
+    let body = RequestBody::http2(stream, length);
+    Box::new(Arrival { head, body, peer, memo, redirect_to_https: shared.redirect_to_https })
 }

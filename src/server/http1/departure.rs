@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, StatusCode, Version};
+use http::{StatusCode, Version};
 
-use super::Next;
+use super::{Next, Terms};
 use crate::deadline::Deadline;
 use crate::gateway::Response;
 use crate::gateway::body::Body;
@@ -37,10 +37,11 @@ pub struct BrokenOff;
 
 impl Departure {
     /// Decides the framing, and with it whether the connection can go on.
-    pub fn new(response: Response, method: &Method, version: Version, keep_alive: bool) -> Self {
+    pub fn new(response: Response, terms: &Terms, keep_alive: bool) -> Self {
+        let version = terms.version;
         let Response { mut head, body, record, .. } = response;
         let framing = match body.framing() {
-            _ if !may_have_body(head.status, method) => Framing::Empty,
+            _ if !may_have_body(head.status, &terms.method) => Framing::Empty,
             Framing::Chunked if version < Version::HTTP_11 => Framing::UntilClose,
             framing => framing,
         };
@@ -70,15 +71,14 @@ impl Departure {
         if self.framing == Framing::UntilClose { Next::Reset } else { Next::Close }
     }
 
-    /// Sends it. `patience` is how long a client may take nothing.
-    pub async fn send(mut self, link: &Rc<RefCell<Link>>, patience: Duration) -> Result<Record, BrokenOff> {
-        let sent = std::future::poll_fn(|cx| self.poll_send(cx, link, patience)).await;
-        sent?;
+    /// It has been sent.
+    pub fn complete(mut self) -> Record {
         self.record.complete();
-        Ok(self.record)
+        self.record
     }
 
-    fn poll_send(
+    /// Sends it. `patience` is how long a client may take nothing.
+    pub fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         link: &Rc<RefCell<Link>>,

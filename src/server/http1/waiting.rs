@@ -40,14 +40,15 @@ impl<'l> Watch<'l> {
     }
 
     /// Waits for `work`, and sends interim responses meanwhile. `None` once the client is gone.
-    pub async fn while_waiting<T>(mut self, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(output) = work.as_mut().poll(cx) {
-                return Poll::Ready(Some(output));
-            }
-            if self.is_gone(cx) { Poll::Ready(None) } else { Poll::Pending }
-        })
-        .await
+    pub fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        work: Pin<&mut impl Future<Output = T>>,
+    ) -> Poll<Option<T>> {
+        if let Poll::Ready(output) = work.poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if self.is_gone(cx) { Poll::Ready(None) } else { Poll::Pending }
     }
 
     fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {

@@ -22,8 +22,8 @@ use crate::wire::framing::{Framing, may_have_body};
 /// A last piece of this size goes whether the client has room or not: it waits as well there as here.
 const SMALL: usize = 16 * 1024;
 
-/// A body on its way.
-struct Departing {
+/// A response whose head has gone, and whose body is on its way.
+pub struct Departing {
     stream: SendStream<Bytes>,
     body: Body,
     record: Record,
@@ -33,36 +33,40 @@ struct Departing {
     patience: Duration,
 }
 
-/// Sends a response, whole unless the client resets its stream. `patience` is how long a client may take nothing
-/// (zero: any time).
-pub async fn send(response: Response, method: &Method, mut respond: SendResponse<Bytes>, patience: Duration) {
-    let Response { head, body, mut record, .. } = response;
-    let body = if may_have_body(head.status, method) { body } else { Body::Empty };
-    let ends = body.is_end_stream();
-    let mut fields = HeaderMap::from(&head.fields);
-    if let (false, Framing::Length(length)) = (ends, body.framing()) {
-        fields.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
-    }
-    let mut head_alone = http::Response::new(());
-    *head_alone.status_mut() = head.status;
-    *head_alone.headers_mut() = fields;
-    match respond.send_response(head_alone, ends) {
-        Ok(_) if ends => record.complete(),
-        Ok(stream) => {
-            let (piece, waiting) = (None, Deadline::default());
-            let mut departing = Departing { stream, body, record, piece, waiting, patience };
-            // What is left of a stream that failed goes with it.
-            let _ = std::future::poll_fn(|cx| departing.poll(cx)).await;
-        }
-        Err(error) => {
-            tracing::debug!("a response could not be sent: {error}");
-            respond.send_reset(Reason::INTERNAL_ERROR);
-        }
-    }
-}
-
 impl Departing {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+    /// Sends the head; `None` where that was all. `patience` is how long a client may take nothing (zero: any time).
+    pub fn begin(
+        response: Response,
+        method: &Method,
+        mut respond: SendResponse<Bytes>,
+        patience: Duration,
+    ) -> Option<Self> {
+        let Response { head, body, mut record, .. } = response;
+        let body = if may_have_body(head.status, method) { body } else { Body::Empty };
+        let ends = body.is_end_stream();
+        let mut fields = HeaderMap::from(&head.fields);
+        if let (false, Framing::Length(length)) = (ends, body.framing()) {
+            fields.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
+        let mut head_alone = http::Response::new(());
+        *head_alone.status_mut() = head.status;
+        *head_alone.headers_mut() = fields;
+        match respond.send_response(head_alone, ends) {
+            Ok(_) if ends => record.complete(),
+            Ok(stream) => {
+                let (piece, waiting) = (None, Deadline::default());
+                return Some(Self { stream, body, record, piece, waiting, patience });
+            }
+            Err(error) => {
+                tracing::debug!("a response could not be sent: {error}");
+                respond.send_reset(Reason::INTERNAL_ERROR);
+            }
+        }
+        None
+    }
+
+    /// Sends the body, whole unless the client resets its stream.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
             if let Some((piece, last)) = self.piece.take() {
                 let small = last && piece.len() <= SMALL;

@@ -20,7 +20,7 @@ from rig.redis import Redis
 from rig.wire import Connection, Jar
 
 # Instructions per request. `tests/real/run instructions` prints the present ones.
-BUDGET = {"public": 25_260, "session": 29_490, "change": 37_680}
+BUDGET = {"public": 24_850, "session": 29_120, "change": 37_350}
 TOLERANCE = 0.03
 REQUESTS = 2000
 WARM_UP = 200
