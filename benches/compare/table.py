@@ -19,7 +19,7 @@ def spread(values: list[float]) -> tuple[float, float, float] | None:
 
 
 class Results:
-    """Figures by case, peer and round; rounds that could not be measured are absent."""
+    """Figures by case, peer, start and round; rounds that could not be measured are absent."""
 
     def __init__(self):
         self.figures: dict[str, dict[str, dict[Round, dict]]] = {}
@@ -37,20 +37,14 @@ class Results:
         return [figures[figure] for figures in rounds.values() if figure in figures]
 
     def ratio(self, case: str, peer: str, base: str, figure: str) -> tuple[float, float, float] | None:
-        """The peer's figure over the base's, round by round."""
+        """The peer's figure over the base's."""
         return spread(list(self.ratios(case, peer, base, figure).values()))
 
     def ratios(self, case: str, peer: str, base: str, figure: str) -> dict[Round, float]:
+        """The same round by round."""
         ours, theirs = (self.figures.get(case, {}).get(name, {}) for name in (peer, base))
         both = {at: (ours[at].get(figure), theirs[at].get(figure)) for at in ours if at in theirs}
         return {at: one / other for at, (one, other) in both.items() if one is not None and other}
-
-    def by_start(self, case: str, peer: str, base: str, figure: str) -> list[float]:
-        """The same as a median for each start: processes of the same program differ by several percent for their whole life."""
-        starts: dict[int, list[float]] = {}
-        for (start, _), ratio in self.ratios(case, peer, base, figure).items():
-            starts.setdefault(start, []).append(ratio)
-        return [statistics.median(ratios) for ratios in starts.values()]
 
     def summary(self, case: str, peer: str, figure: str) -> dict:
         """What the table says of a peer, as data."""
@@ -96,13 +90,19 @@ def one(results: Results, case) -> list[str]:
 
 
 def of_before(results: Results, case) -> list[str]:
-    """What a change has made of it: the median of the starts' medians, each of them, and the rounds' range."""
-    ratio = results.ratio(case.name, "cloakroom", BEFORE, case.figure)
-    if not ratio:
+    """What a change has made of it: the median of the starts' medians, each of them, and the rounds' range.
+
+    By start, since processes of the same program differ by several percent for their whole life.
+    """
+    ratios = results.ratios(case.name, "cloakroom", BEFORE, case.figure)
+    if not ratios:
         return []
-    starts = results.by_start(case.name, "cloakroom", BEFORE, case.figure)
-    each = ", ".join(f"{start:.3f}" for start in sorted(starts))
-    said = f"{statistics.median(starts):.3f} (starts: {each}; rounds: {ratio[1]:.2f} to {ratio[2]:.2f})"
+    starts: dict[int, list[float]] = {}
+    for (start, _), ratio in ratios.items():
+        starts.setdefault(start, []).append(ratio)
+    medians = sorted(statistics.median(of_start) for of_start in starts.values())
+    each = ", ".join(f"{median:.3f}" for median in medians)
+    said = f"{statistics.median(medians):.3f} (starts: {each}; rounds: {min(ratios.values()):.2f} to {max(ratios.values()):.2f})"
     return [f"cloakroom over {BEFORE}: {case.figure} {said}", ""]
 
 

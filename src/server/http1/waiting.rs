@@ -39,7 +39,7 @@ impl<'l> Watch<'l> {
         Self { link, can_probe, closed: false, probes: 0, next: Deadline::default() }
     }
 
-    /// Waits for `work`, and sends interim responses meanwhile. `None` once the client is gone.
+    /// Goes on with `work`, and sends interim responses while it waits. `None` once the client is gone.
     pub fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
